@@ -1,0 +1,26 @@
+"""The encoding tree: how a weight is stored."""
+
+from mlpress.encoding.blocks import Blocks, from_vectors, to_vectors
+from mlpress.encoding.decode import decode, decode_masked
+from mlpress.encoding.nodes import Affine, Dense, Encoding, Lut, Scatter, Sparse, size_of
+from mlpress.encoding.walk import describe, map_tensors, nbytes, nbytes_by_address, tensors
+
+__all__ = [
+    "Affine",
+    "Blocks",
+    "Dense",
+    "Encoding",
+    "Lut",
+    "Scatter",
+    "Sparse",
+    "decode",
+    "decode_masked",
+    "describe",
+    "from_vectors",
+    "map_tensors",
+    "nbytes",
+    "nbytes_by_address",
+    "size_of",
+    "tensors",
+    "to_vectors",
+]

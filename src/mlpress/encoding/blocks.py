@@ -1,0 +1,71 @@
+"""Blocks: a tensor cut into equal boxes, seen as a matrix with one row per box."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlpress.errors import EncodingError
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A grid of equal blocks over a tensor.
+
+    Attributes:
+        shape: Shape of the tensor.
+        counts: Number of blocks along each axis.
+    """
+
+    shape: tuple[int, ...]
+    counts: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        divides = len(self.counts) == len(self.shape) and all(
+            count > 0 and size % count == 0 for count, size in zip(self.counts, self.shape, strict=True)
+        )
+        if not divides:
+            raise EncodingError(f"{self.counts} blocks do not divide shape {self.shape}")
+
+    @property
+    def count(self) -> int:
+        """Number of blocks."""
+        return math.prod(self.counts)
+
+    def rows(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Returns `array` (shape `shape`) as [count, elements of a block], row-major in both; a view if it can be."""
+        return array.reshape(self._split_shape()).transpose(self._permutation()).reshape(self.count, -1)
+
+    def unrows(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Inverse of `rows`."""
+        permutation = self._permutation()
+        split = self._split_shape()
+        moved = rows.reshape([split[axis] for axis in permutation])
+        return np.ascontiguousarray(moved.transpose(np.argsort(permutation))).reshape(self.shape)
+
+    def _split_shape(self) -> list[int]:
+        split: list[int] = []
+        for size, count in zip(self.shape, self.counts, strict=True):
+            split += [count, size // count]
+        return split
+
+    def _permutation(self) -> list[int]:
+        rank = len(self.shape)
+        return [2 * axis for axis in range(rank)] + [2 * axis + 1 for axis in range(rank)]
+
+
+def to_vectors(array: npt.NDArray[Any], axis: int, length: int) -> npt.NDArray[Any]:
+    """Cuts `axis` into vectors and puts their elements last: [..., n, ...] to [..., n / length, ..., length]."""
+    split = array.reshape(*array.shape[:axis], array.shape[axis] // length, length, *array.shape[axis + 1 :])
+    return np.moveaxis(split, axis + 1, -1)
+
+
+def from_vectors(vectors: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+    """Inverse of `to_vectors`."""
+    split = np.moveaxis(vectors, -1, axis + 1)
+    shape = (*split.shape[:axis], split.shape[axis] * split.shape[axis + 1], *split.shape[axis + 2 :])
+    return np.ascontiguousarray(split).reshape(shape)
