@@ -1,0 +1,58 @@
+"""The program: types, operations, and how its constants are stored in each opset."""
+
+from mlpress.mil.canonical import canonical, canonical_nbytes
+from mlpress.mil.legal import check_legal, why_illegal
+from mlpress.mil.lift import lift
+from mlpress.mil.lower import literal, lower
+from mlpress.mil.opset import Opset
+from mlpress.mil.program import (
+    Block,
+    Constant,
+    Function,
+    Literal,
+    Operand,
+    Operation,
+    Program,
+    Use,
+    Value,
+    uses,
+    with_constants,
+)
+from mlpress.mil.types import (
+    DictionaryType,
+    ListType,
+    StateType,
+    StringType,
+    TensorType,
+    TupleType,
+    Type,
+)
+
+__all__ = [
+    "Block",
+    "Constant",
+    "DictionaryType",
+    "Function",
+    "ListType",
+    "Literal",
+    "Opset",
+    "Operand",
+    "Operation",
+    "Program",
+    "StateType",
+    "StringType",
+    "TensorType",
+    "TupleType",
+    "Type",
+    "Use",
+    "Value",
+    "canonical",
+    "canonical_nbytes",
+    "check_legal",
+    "lift",
+    "literal",
+    "lower",
+    "uses",
+    "why_illegal",
+    "with_constants",
+]
