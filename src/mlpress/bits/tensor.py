@@ -119,6 +119,8 @@ class Tensor:
 
 
 def _check_range(flat: npt.NDArray[Any], dtype: DType) -> None:
-    if flat.size and not (dtype.low <= (least := int(flat.min())) and (most := int(flat.max())) <= dtype.high):
+    if flat.size and not (
+        dtype.low <= (least := int(flat.min())) and (most := int(flat.max())) <= dtype.high
+    ):
         bad = least if least < dtype.low else most
         raise ValueError(f"value {bad} does not fit {dtype}; allowed: {dtype.low} to {dtype.high}")

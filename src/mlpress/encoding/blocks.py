@@ -37,7 +37,7 @@ class Blocks:
         return math.prod(self.counts)
 
     def rows(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Returns `array` (shape `shape`) as [count, elements of a block], row-major in both; a view if it can be."""
+        """Returns `array` (of shape `shape`) as [count, elements of a block]; a view where it can be."""
         return array.reshape(self._split_shape()).transpose(self._permutation()).reshape(self.count, -1)
 
     def unrows(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -59,8 +59,9 @@ class Blocks:
 
 
 def to_vectors(array: npt.NDArray[Any], axis: int, length: int) -> npt.NDArray[Any]:
-    """Cuts `axis` into vectors and puts their elements last: [..., n, ...] to [..., n / length, ..., length]."""
-    split = array.reshape(*array.shape[:axis], array.shape[axis] // length, length, *array.shape[axis + 1 :])
+    """Cuts `axis` into vectors, elements last: [..., n, ...] to [..., n / length, ..., length]."""
+    count = array.shape[axis] // length
+    split = array.reshape(*array.shape[:axis], count, length, *array.shape[axis + 1 :])
     return np.moveaxis(split, axis + 1, -1)
 
 

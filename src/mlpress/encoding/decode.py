@@ -12,6 +12,7 @@ from mlpress.bits import Tensor
 from mlpress.encoding.blocks import Blocks, from_vectors
 from mlpress.encoding.nodes import Affine, Dense, Encoding, Lut, Scatter, Sparse
 from mlpress.errors import EncodingError
+from mlpress.kernels.affine import dequantize
 
 Array = npt.NDArray[Any]
 
@@ -19,7 +20,8 @@ Array = npt.NDArray[Any]
 def decode(encoding: Encoding) -> Array:
     """Returns the dense tensor, shape ``encoding.shape``; sub-byte integers come as int8 or uint8.
 
-    Bit for bit what Core ML's constexpr operators define: affine arithmetic in float32, rounded to the scale's dtype.
+    Bit for bit what Core ML's constexpr operators define: affine arithmetic in float32, rounded to the
+    scale's dtype.
 
     Args:
         encoding: Any tree that is not masked.
@@ -33,7 +35,7 @@ def decode(encoding: Encoding) -> Array:
 
 
 def decode_masked(encoding: Encoding) -> tuple[Array, Array]:
-    """Returns (mask, values) of a masked encoding: uint8 zeros and ones of the dense shape, and the kept values [D].
+    """Returns (mask, values) of a masked encoding: uint8 of the dense shape, and the kept values [D].
 
     Raises:
         EncodingError: The encoding is not masked, or its mask and values disagree.
@@ -67,8 +69,8 @@ def _mask(encoding: Encoding) -> Array:
         case Affine(data):
             return _mask(data)
         case Lut(indices, _, vector_axis):
-            mask = _mask(indices)
-            return mask if vector_axis is None else np.repeat(mask, encoding.vector_size, axis=vector_axis)
+            kept = _mask(indices)
+            return kept if vector_axis is None else np.repeat(kept, encoding.vector_size, axis=vector_axis)
         case _:
             raise EncodingError(f"{type(encoding).__name__} is not masked")
 
@@ -88,7 +90,7 @@ def _affine(data: Array, scale: Array, offset: Array | None) -> Array:
     rows = np.ascontiguousarray(blocks.rows(data))
     if data.dtype.itemsize == 1 and (offset is None or offset.dtype == data.dtype):
         zero_point = np.zeros(scale.size, np.int32) if offset is None else offset.reshape(-1).astype(np.int32)
-        return blocks.unrows(kernels.dequantize(rows, np.ascontiguousarray(scale.reshape(-1)), zero_point))
+        return blocks.unrows(dequantize(rows, np.ascontiguousarray(scale.reshape(-1)), zero_point))
     wide = rows.astype(np.float32)
     if offset is not None:
         wide -= offset.reshape(-1, 1).astype(np.float32)
@@ -107,7 +109,9 @@ def _look_up(indices: Array, table: Array, vector_axis: int | None) -> Array:
     rows = blocks.rows(indices)
     tables = table.reshape(-1, *table.shape[-2:])
     if vector_axis is None:
-        found = np.stack([kernels.lookup(row, entries) for row, entries in zip(rows, tables[..., 0], strict=True)])
+        found = np.stack(
+            [kernels.lookup(row, entries) for row, entries in zip(rows, tables[..., 0], strict=True)]
+        )
         return blocks.unrows(found)
     vectors = np.stack([entries[row] for row, entries in zip(rows, tables, strict=True)])
     elements = [blocks.unrows(np.ascontiguousarray(vectors[..., v])) for v in range(table.shape[-1])]

@@ -1,10 +1,10 @@
 """The encoding tree: how a dense tensor is stored, and nothing about how fast it runs.
 
-Five nodes say all of Core ML's weight compression. Each is immutable and checks itself when made, from shapes and
-dtypes alone: no element is read.
+Five nodes say all of Core ML's weight compression. Each is immutable and checks itself when made, from
+shapes and dtypes alone: no element is read.
 
-A node is *masked* when it stands for the kept elements of a sparse tensor. `Sparse` leaves are masked, `Affine` and
-`Lut` pass it on, `Scatter` ends it. `shape` is the dense shape in either case.
+A node is *masked* when it stands for the kept elements of a sparse tensor. `Sparse` leaves are masked,
+`Affine` and `Lut` pass it on, `Scatter` ends it. `shape` is the dense shape in either case.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ class Affine:
     Attributes:
         data: Integers or floats, dense or masked.
         scale: Floats, the rank of the data; each size divides that of the data.
-        offset: The shape of the scale, or None for 0; integers when the data are (floats in the oldest form only).
+        offset: The shape of the scale, or None for 0; integers when the data are (floats in the oldest form
+            only).
     """
 
     data: Encoding
@@ -128,7 +129,7 @@ class Affine:
             _require_dtype("affine offset", self.offset.dtype, AFFINE_DTYPES)
             if self.offset.shape != self.scale.shape:
                 raise EncodingError(
-                    f"an affine offset has the shape of the scale, {self.scale.shape}, not {self.offset.shape}"
+                    f"an affine offset has the scale's shape {self.scale.shape}, not {self.offset.shape}"
                 )
 
     @property
@@ -173,11 +174,14 @@ class Lut:
         rank = len(self.indices.shape)
         shape = self.table.shape
         if len(shape) != rank + 2:
-            raise EncodingError(f"a look-up table has rank {rank + 2} (that of the indices + 2), not shape {shape}")
+            raise EncodingError(
+                f"a look-up table has rank {rank + 2} (that of the indices + 2), not shape {shape}"
+            )
         _require_blocks("look-up table", shape[:-2], self.indices.shape)
         if shape[-2] != 1 << self.indices.dtype.bits:
             raise EncodingError(
-                f"{self.indices.dtype} indices need {1 << self.indices.dtype.bits} table entries, not {shape[-2]}"
+                f"{self.indices.dtype} indices need {1 << self.indices.dtype.bits} table entries, "
+                f"not {shape[-2]}"
             )
         if shape[-1] < 1 or (shape[-1] > 1) != (self.vector_axis is not None):
             raise EncodingError(
@@ -262,8 +266,7 @@ def _require_dense(what: str, encoding: Encoding) -> None:
 
 def _require_blocks(what: str, counts: tuple[int, ...], shape: tuple[int, ...]) -> None:
     fits = len(counts) == len(shape) and all(
-        size % count == 0 if count else size == 0
-        for count, size in zip(counts, shape, strict=True)
+        size % count == 0 if count else size == 0 for count, size in zip(counts, shape, strict=True)
     )
     if not fits:
         raise EncodingError(f"{what}: {counts} blocks do not divide shape {shape}")

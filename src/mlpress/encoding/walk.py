@@ -21,7 +21,7 @@ def nbytes(encoding: Encoding) -> int:
 
 
 def nbytes_by_address(encoding: Encoding) -> dict[tuple[int, int], int]:
-    """Maps where each stored tensor lies to its length in bytes, so that sharing between trees can be seen."""
+    """Maps where each stored tensor lies to its length in bytes: sharing between trees can be seen."""
     return {tensor.address: tensor.nbytes for tensor in tensors(encoding)}
 
 

@@ -1,7 +1,8 @@
 """Where the scale of a palettized weight stands: in its table or behind the look-up.
 
-The two say the same thing bit for bit. Core ML expects it in the table before iOS 26, which repeats the table for every
-scale, and behind the look-up from iOS 26 on. A sparse look-up keeps its scale in the table in every opset.
+The two say the same thing bit for bit. Core ML expects it in the table before iOS 26, which repeats the
+table for every scale, and behind the look-up from iOS 26 on. A sparse look-up keeps its scale in the table
+in every opset.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from mlpress.mil.opset import Opset
 
 
 def canonical(encoding: Encoding, opset: Opset) -> Encoding:
-    """Returns the form of `encoding` that `opset` expects; the tree itself where the two forms do not differ."""
+    """Returns the form of `encoding` that `opset` expects; often the tree itself."""
     match encoding:
         case Scatter(source):
             return Scatter(_into_table(source))
@@ -43,8 +44,8 @@ def _behind_lookup(encoding: Encoding) -> Encoding:
 
 def _into_table(encoding: Encoding) -> Encoding:
     match encoding:
-        case Affine(Lut(indices, Dense(table), vector_axis) as lut, Dense(scale), offset) if offset is None or isinstance(
-            offset, Dense
+        case Affine(Lut(indices, Dense(table), vector_axis) as lut, Dense(scale), offset) if (
+            offset is None or isinstance(offset, Dense)
         ):
             layout = _table_layout(lut, scale.shape)
             if layout is None:
@@ -58,7 +59,7 @@ def _into_table(encoding: Encoding) -> Encoding:
 
 
 def _table_layout(lut: Lut, scale_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Returns the tables along each axis and the shape of their scale, or None when scales and tables straddle."""
+    """Returns the tables along each axis and the shape of their scale; None if scales and tables straddle."""
     groups: list[int] = []
     inner: list[int] = []
     elements = 1
@@ -71,7 +72,7 @@ def _table_layout(lut: Lut, scale_shape: tuple[int, ...]) -> tuple[tuple[int, ..
                 return None
             elements = scales // positions
             scales = positions
-        if scales % tables and tables % scales or positions % max(scales, 1):
+        if (scales % tables and tables % scales) or positions % max(scales, 1):
             return None
         groups.append(max(scales, tables))
         inner.append(scales)
@@ -89,10 +90,9 @@ def _repeat(table: Tensor, groups: tuple[int, ...]) -> Tensor:
 
 def canonical_nbytes(encoding: Encoding, opset: Opset) -> int:
     """Bytes that `encoding` takes in a file of `opset`, repeated tables included, without building them."""
-    sparse = isinstance(encoding, Scatter)
-    tree = encoding.source if sparse else encoding
+    tree = encoding.source if isinstance(encoding, Scatter) else encoding
     extra = 0
-    if sparse or opset < Opset.CoreML9:
+    if tree.masked or opset < Opset.CoreML9:
         match tree:
             case Affine(Lut(_, Dense(table)) as lut, Dense(scale)):
                 layout = _table_layout(lut, scale.shape)

@@ -32,7 +32,11 @@ def is_cast(encoding: Encoding) -> bool:
     """Whether the tree is a float16 constant widened to float32: `constexpr_cast`."""
     match encoding:
         case Affine(Dense(values), Dense(scale), None):
-            return values.dtype.name == "float16" and scale.dtype == FLOAT32 and scale.size == 1 == scale.numpy().item()
+            return (
+                values.dtype.name == "float16"
+                and scale.dtype == FLOAT32
+                and scale.size == 1 == scale.numpy().item()
+            )
     return False
 
 
@@ -81,5 +85,7 @@ def _why_illegal_before_ios18(encoding: Encoding, opset: Opset) -> str | None:
                 return f"3-bit palettization {ios18}"
             return None
         case Scatter(Sparse(_, values)):
-            return f"a sparse weight of {values.dtype} values {ios18}" if values.dtype in (INT4, UINT4) else None
+            return (
+                f"a sparse weight of {values.dtype} values {ios18}" if values.dtype in (INT4, UINT4) else None
+            )
     return f"joint compression {ios18}"

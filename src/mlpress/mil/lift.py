@@ -29,7 +29,8 @@ def lift(program: Program) -> None:
 
     Raises:
         InvalidProgramError: An operator's operands are missing or do not fit together.
-        UnsupportedModelError: The result of a sparse operator is used by something that is no constexpr operator.
+        UnsupportedModelError: The result of a sparse operator is used by something that is no constexpr
+            operator.
     """
     for function in program.functions.values():
         lifter = _Lifter()
@@ -69,7 +70,9 @@ class _Lifter:
                     self.block(nested, used_plainly)
                 kept.append(node)
         absorbed = self._read - used_plainly
-        block.operations[:] = [node for node in kept if not (isinstance(node, Constant) and node.output in absorbed)]
+        block.operations[:] = [
+            node for node in kept if not (isinstance(node, Constant) and node.output in absorbed)
+        ]
 
     def _operation(self, operation: Operation, used_plainly: set[Value]) -> Constant | None:
         reader = _Parameters(operation, self._encodings, self._read)
@@ -83,7 +86,9 @@ class _Lifter:
                 raise
             raise InvalidProgramError(f"{operation.type} {operation.name!r}: {error}") from error
         if len(operation.outputs) != 1:
-            raise InvalidProgramError(f"{operation.type} {operation.name!r} has {len(operation.outputs)} outputs, not 1")
+            raise InvalidProgramError(
+                f"{operation.type} {operation.name!r} has {len(operation.outputs)} outputs, not 1"
+            )
         (output,) = operation.outputs
         self._encodings[output] = encoding
         return Constant(operation.name, output, encoding, operation.unknown)
@@ -108,7 +113,9 @@ class _Lifter:
 
     def _masked(self, operation: Operation, reader: _Parameters, used_plainly: set[Value]) -> None:
         if len(operation.outputs) != 2:
-            raise InvalidProgramError(f"{operation.type} {operation.name!r} has {len(operation.outputs)} outputs, not 2")
+            raise InvalidProgramError(
+                f"{operation.type} {operation.name!r} has {len(operation.outputs)} outputs, not 2"
+            )
         mask, values = operation.outputs
         if mask in used_plainly or values in used_plainly:
             raise UnsupportedModelError(
@@ -127,14 +134,18 @@ class _Lifter:
         mask, values = reader.operand(mask_name), reader.encoding(values_name)
         owner = self._masks.get(mask) if isinstance(mask, Value) else None
         if values.masked:
-            if owner is not values and _mask_of(values) != (_mask_of(owner) if owner else reader.tensor(mask_name)):
+            if owner is not values and _mask_of(values) != (
+                _mask_of(owner) if owner else reader.tensor(mask_name)
+            ):
                 raise InvalidProgramError(
-                    f"{reader.operation.type} {reader.operation.name!r}: {mask_name} is not the mask of {values_name}"
+                    f"{reader.operation.type} {reader.operation.name!r}: "
+                    f"{mask_name} is not the mask of {values_name}"
                 )
             return values
         if not isinstance(values, Dense):
             raise UnsupportedModelError(
-                f"{reader.operation.type} {reader.operation.name!r}: {values_name} is compressed by a dense operator"
+                f"{reader.operation.type} {reader.operation.name!r}: "
+                f"{values_name} is compressed by a dense operator"
             )
         return Sparse(_mask_of(owner) if owner else reader.tensor(mask_name), values.values)
 
@@ -169,7 +180,9 @@ class _Parameters:
         operand = self.operand(name)
         if isinstance(operand, Value):
             if operand not in self._encodings:
-                raise EncodingError(f"parameter {name!r} is bound to {operand.name!r}, which is not a constant tensor")
+                raise EncodingError(
+                    f"parameter {name!r} is bound to {operand.name!r}, which is not a constant tensor"
+                )
             return self._encodings[operand]
         if not isinstance(operand.value, Tensor):
             raise EncodingError(f"parameter {name!r} is not a tensor")
@@ -209,7 +222,9 @@ def _affine_dequantize(reader: _Parameters) -> Encoding:
 def _spread(tensor: Tensor, shape: list[int], size: int) -> Tensor:
     if tensor.size == size:
         return tensor.reshape(tuple(shape))
-    return Tensor.from_numpy(np.broadcast_to(tensor.numpy().reshape(-1), (size,)).reshape(shape), tensor.dtype)
+    return Tensor.from_numpy(
+        np.broadcast_to(tensor.numpy().reshape(-1), (size,)).reshape(shape), tensor.dtype
+    )
 
 
 def _cast(reader: _Parameters) -> Encoding:

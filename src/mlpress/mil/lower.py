@@ -17,8 +17,8 @@ from mlpress.mil.types import StringType, TensorType
 def lower(constant: Constant, opset: Opset) -> list[Operation]:
     """Returns the operators that compute `constant` in a file of `opset`, in program order.
 
-    The last one bears the constant's name and defines its value. A constant that is stored as it is, or that is no
-    tensor, takes none.
+    The last one bears the constant's name and defines its value. A constant that is stored as it is, or that
+    is no tensor, takes none.
 
     Raises:
         LegalityError: The opset cannot express the encoding.
@@ -66,10 +66,9 @@ class _Chain:
                 }
                 return self._emit("constexpr_lut_to_dense", inputs, encoding, role, last)
             case Scatter(source):
-                mask, values = self._masked(source, role)
-                return self._emit(
-                    "constexpr_sparse_to_dense", {"nonzero_data": values, "mask": mask}, encoding, role, last
-                )
+                mask, nonzero = self._masked(source, role)
+                inputs = {"nonzero_data": nonzero, "mask": mask}
+                return self._emit("constexpr_sparse_to_dense", inputs, encoding, role, last)
             case Sparse():
                 raise AssertionError("legality was checked before lowering")
 
@@ -79,7 +78,11 @@ class _Chain:
                 return literal(mask), literal(values)
             case Affine(data, scale, offset):
                 mask_in, values_in = self._masked(data, f"{role}_data")
-                inputs = {"data_mask": mask_in, "nonzero_data": values_in, **self._scales(scale, offset, role)}
+                inputs = {
+                    "data_mask": mask_in,
+                    "nonzero_data": values_in,
+                    **self._scales(scale, offset, role),
+                }
                 return self._emit_masked("constexpr_sparse_blockwise_shift_scale", inputs, encoding, role)
             case Lut(Sparse(mask, indices), table, vector_axis):
                 inputs = {
@@ -98,7 +101,9 @@ class _Chain:
             scales["offset"] = self.dense(offset, role=f"{role}_offset")
         return scales
 
-    def _emit(self, kind: str, inputs: dict[str, Operand], encoding: Encoding, role: str, last: bool) -> Value:
+    def _emit(
+        self, kind: str, inputs: dict[str, Operand], encoding: Encoding, role: str, last: bool
+    ) -> Value:
         name = self._constant.name if last else f"{self._constant.name}{role}"
         output = self._constant.output if last else Value(name, TensorType(encoding.dtype, encoding.shape))
         self.operations.append(Operation(kind, name, dict(inputs), [output]))

@@ -1,7 +1,8 @@
 """The program: functions of blocks of operations over values, in single static assignment form.
 
-Values are compared by identity; their names matter only to files and people. A constant of any storage form is one
-`Constant` with an encoding: the `const` and `constexpr_*` operators of the file never appear as operations.
+Values are compared by identity; their names matter only to files and people. A constant of any storage form
+is one `Constant` with an encoding: the `const` and `constexpr_*` operators of the file never appear as
+operations.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ class Value:
 class Literal:
     """A value written in place: an attribute, an inline operand, or a constant that is no numeric tensor.
 
-    `value` is a `Tensor` for numbers and booleans, ``str`` for a string scalar, a tuple of ``str`` for an array of
-    strings, a tuple of `Literal` for lists and tuples, a tuple of pairs of `Literal` for dictionaries.
+    `value` is a `Tensor` for numbers and booleans, ``str`` for a string scalar, a tuple of ``str`` for an
+    array of strings, a tuple of `Literal` for lists and tuples, a tuple of pairs of `Literal` for
+    dictionaries.
     """
 
     type: Type
@@ -101,7 +103,7 @@ class Block:
     unknown: bytes = b""
 
     def walk(self) -> Iterator[Operation | Constant]:
-        """Yields every operation and constant in program order, those of nested blocks right after their owner."""
+        """Yields every operation and constant in program order, nested blocks right after their owner."""
         for operation in self.operations:
             yield operation
             if isinstance(operation, Operation):
@@ -115,7 +117,7 @@ class Block:
 
 @dataclass(eq=False, slots=True)
 class Function:
-    """A function; `block` is its body for `opset`, `other_blocks` are bodies for other opsets, kept as they were."""
+    """A function; `block` is its body for `opset`, `other_blocks` bodies for others, kept as they were."""
 
     inputs: list[Value]
     opset: Opset

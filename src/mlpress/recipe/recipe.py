@@ -23,8 +23,8 @@ class Step:
     Attributes:
         stage: What to do to every weight without an exception; None does nothing to them.
         op_types: What to do instead to weights of operators of a type.
-        names: What to do instead by name of the constant or of an operator that uses it (shell-style patterns, the
-            first that matches); wins over `op_types`.
+        names: What to do instead by name of the constant or of an operator that uses it (shell-style
+            patterns, the first that matches); wins over `op_types`.
     """
 
     stage: Stage | None
@@ -55,8 +55,8 @@ class Step:
                 first_kind, first_name = users[0]
                 raise RecipeError(
                     f"constant {constant!r} is shared by {first_kind} {first_name!r}, to be treated with "
-                    f"{wanted[0]!r}, and {kind} {name!r}, to be treated with {stage!r}; name the constant itself "
-                    f"to say which"
+                    f"{wanted[0]!r}, and {kind} {name!r}, to be treated with {stage!r}; name the constant "
+                    f"itself to say which"
                 )
         return wanted[0] if wanted else self.stage
 
@@ -68,7 +68,7 @@ class Step:
         named = self._named(name)
         if named is not None:
             return named[0]
-        return self.op_types[kind] if kind in self.op_types else self.stage
+        return self.op_types.get(kind, self.stage)
 
     def _named(self, name: str) -> tuple[Stage | None] | None:
         return next(((stage,) for pattern, stage in self.names.items() if fnmatchcase(name, pattern)), None)
@@ -107,13 +107,13 @@ class Recipe:
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
         """Reads ``{"steps": [...]}``.
 
-        Each step is ``{"prune" | "palettize" | "quantize": {arguments}}``, with ``op_types`` and ``names`` beside it
-        for exceptions: mappings to a stage in the same form, or to None.
+        Each step is ``{"prune" | "palettize" | "quantize": {arguments}}``, with ``op_types`` and ``names``
+        beside it for exceptions: mappings to a stage in the same form, or to None.
 
         Raises:
             RecipeError: A key or a value is not allowed; the message names it.
         """
-        if not isinstance(data, Mapping) or set(data) != {"steps"} or not isinstance(data["steps"], list):
+        if set(data) != {"steps"} or not isinstance(data["steps"], list):
             raise RecipeError("a recipe is a mapping with one key, 'steps', that holds a list")
         return cls(tuple(_step(entry, f"steps[{index}]") for index, entry in enumerate(data["steps"])))
 
@@ -132,7 +132,7 @@ class Recipe:
                 data = yaml.safe_load(source)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise RecipeError(f"not YAML: {error}") from error
-        return cls.from_dict(data)
+        return cls.from_dict(data if isinstance(data, Mapping) else {})
 
     def to_dict(self) -> dict[str, Any]:
         """Inverse of `from_dict`; arguments at their defaults are left out.
@@ -147,13 +147,16 @@ class Recipe:
             entry = _written(step.stage)
             for key, rules in (("op_types", step.op_types), ("names", step.names)):
                 if rules:
-                    entry[key] = {name: None if rule is None else _written(rule) for name, rule in rules.items()}
+                    entry[key] = {
+                        name: None if rule is None else _written(rule) for name, rule in rules.items()
+                    }
             steps.append(entry)
         return {"steps": steps}
 
     def to_yaml(self) -> str:
         """Returns the recipe as YAML that `from_yaml` reads."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+        text: str = yaml.safe_dump(self.to_dict(), sort_keys=False)
+        return text
 
 
 def _written(stage: Stage) -> dict[str, Any]:
@@ -171,7 +174,8 @@ def _step(entry: Any, where: str) -> Step:
         if not isinstance(rules, Mapping):
             raise RecipeError(f"{where}.{key} is {rules!r}; it maps names to stages or null")
         exceptions[key] = {
-            str(name): None if rule is None else _stage(rule, f"{where}.{key}.{name}") for name, rule in rules.items()
+            str(name): None if rule is None else _stage(rule, f"{where}.{key}.{name}")
+            for name, rule in rules.items()
         }
     stage = _stage({key: value for key, value in entry.items() if key not in ("op_types", "names")}, where)
     return Step(stage, exceptions["op_types"], exceptions["names"])
@@ -179,9 +183,12 @@ def _step(entry: Any, where: str) -> Step:
 
 def _stage(entry: Any, where: str) -> Stage:
     if not isinstance(entry, Mapping) or len(entry) != 1 or next(iter(entry)) not in STAGES:
-        raise RecipeError(f"{where} is {entry!r}; a stage is a mapping with exactly one of {', '.join(STAGES)}")
+        raise RecipeError(
+            f"{where} is {entry!r}; a stage is a mapping with exactly one of {', '.join(STAGES)}"
+        )
     ((name, arguments),) = entry.items()
-    return make_stage(STAGES[name], arguments or {}, f"{where}.{name}")
+    stage: Stage = make_stage(STAGES[name], arguments or {}, f"{where}.{name}")
+    return stage
 
 
 def make_stage(kind: type[Any], arguments: Mapping[str, Any], where: str) -> Any:

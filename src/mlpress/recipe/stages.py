@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ class StageBase(BaseModel):
         """``a >> b``: do `a`, then `b`."""
         from mlpress.recipe.recipe import Recipe
 
-        return Recipe.of(self) >> after
+        return Recipe.of(cast("Stage", self)) >> after
 
     def but(
         self,
@@ -44,12 +44,12 @@ class StageBase(BaseModel):
 
         Args:
             op_types: What to do instead to the weights of operators of a type; None leaves them alone.
-            names: The same by name of the constant or of the operator that uses it; shell-style patterns. Wins over
-                `op_types`.
+            names: The same by name of the constant or of the operator that uses it; shell-style patterns.
+                Wins over `op_types`.
         """
         from mlpress.recipe.recipe import Step
 
-        return Step(stage=self, op_types=op_types or {}, names=names or {})
+        return Step(stage=cast("Stage", self), op_types=op_types or {}, names=names or {})
 
 
 class Prune(StageBase):
@@ -103,13 +103,15 @@ class Palettize(StageBase):
     """Replaces each weight by an index into a table of 2^nbits entries.
 
     Attributes:
-        nbits: 1, 2, 3, 4, 6 or 8; required by ``kmeans`` and ``uniform``, refused by the others, which find it out.
-        mode: ``kmeans`` (least squared error), ``uniform`` (evenly spaced), ``unique`` (the values that there are), or
-            ``custom`` (`lut_function`).
+        nbits: 1, 2, 3, 4, 6 or 8; required by ``kmeans`` and ``uniform``, refused by the others, which find
+            it out.
+        mode: ``kmeans`` (least squared error), ``uniform`` (evenly spaced), ``unique`` (the values that
+            there are), or ``custom`` (`lut_function`).
         lut_function: For ``custom``: takes the weights of one table and returns (table, indices).
         group_size: Channels that share a table; None for one table.
         channel_axis: Axis of those channels; None picks the output channels of the operator.
-        cluster_dim: Weights along the channel axis that share one index, a table entry being a vector of them.
+        cluster_dim: Weights along the channel axis that share one index, a table entry being a vector of
+            them.
         per_channel_scale: Fit the weights divided by one scale per output channel.
     """
 
@@ -140,12 +142,13 @@ class Quantize(StageBase):
 
     Attributes:
         dtype: ``int8``, ``uint8``, ``int4`` or ``uint4``.
-        mode: ``linear_symmetric`` (the range is symmetric about zero) or ``linear`` (it runs from the least to the
-            greatest weight).
-        granularity: What shares a scale: ``per_tensor``, ``per_channel`` or ``per_block``. None is per output channel
-            for weights, and one scale for the table of a palettized weight, which takes no other.
-        block_size: For ``per_block``: weights of a block along the input channels, or one size for each axis, 0
-            meaning all of it.
+        mode: ``linear_symmetric`` (the range is symmetric about zero) or ``linear`` (it runs from the least
+            to the greatest weight).
+        granularity: What shares a scale: ``per_tensor``, ``per_channel`` or ``per_block``. None is per
+            output channel for weights, and one scale for the table of a palettized weight, which takes no
+            other.
+        block_size: For ``per_block``: weights of a block along the input channels, or one size for each
+            axis, 0 meaning all of it.
         scales: ``absmax`` takes scales from the extremes, ``mse`` searches those of least squared error.
     """
 
