@@ -1,0 +1,1 @@
+"""Solvers: arrays and the description of a stage in, encodings out."""

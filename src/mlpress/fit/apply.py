@@ -1,0 +1,73 @@
+"""The work on one weight: a pure function of a picklable job, so that any executor can run it anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlpress import kernels
+from mlpress.encoding import Encoding, decode
+from mlpress.errors import NonFiniteWeightError, NotApplicableError
+from mlpress.fit.layout import Layout
+from mlpress.fit.palettize import palettize
+from mlpress.fit.prune import prune
+from mlpress.fit.quantize import quantize
+from mlpress.recipe import Palettize, Prune, Stage, stage_name
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A weight and what to do to it.
+
+    Attributes:
+        encoding: How it is stored now; decodes to floats.
+        stages: What to do, in order.
+        layout: Roles of its axes.
+    """
+
+    encoding: Encoding
+    stages: tuple[Stage, ...]
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A compressed weight.
+
+    Attributes:
+        encoding: How it is stored now.
+        squared_error: Sum over all elements of the squared difference to the weight before the job.
+        squared_signal: Sum of the squares of the weight before the job.
+    """
+
+    encoding: Encoding
+    squared_error: float
+    squared_signal: float
+
+
+def run(job: Job) -> Fitted | str:
+    """Does a job; returns the reason if one of its stages cannot be applied to the weight.
+
+    All stages approximate the weight as it was before the first, so a later stage makes up for an earlier
+    one.
+    """
+    encoding = job.encoding
+    reference = decode(encoding)
+    for stage in job.stages:
+        try:
+            encoding = _apply(stage, encoding, job.layout, reference)
+        except (NotApplicableError, NonFiniteWeightError) as reason:
+            return f"{stage_name(stage)}: {reason}"
+    before, after = (np.ascontiguousarray(array).reshape(-1) for array in (reference, decode(encoding)))
+    return Fitted(encoding, *kernels.sum_squared_error(before, after))
+
+
+def _apply(stage: Stage, encoding: Encoding, layout: Layout, reference: npt.NDArray[Any]) -> Encoding:
+    if isinstance(stage, Prune):
+        return prune(stage, encoding, layout)
+    if isinstance(stage, Palettize):
+        return palettize(stage, encoding, layout)
+    return quantize(stage, encoding, layout, reference)

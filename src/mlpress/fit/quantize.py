@@ -1,0 +1,110 @@
+"""Linear quantization of the values of any encoding, or of the table of a palettized one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlpress import kernels
+from mlpress.bits import Tensor, dtype_named
+from mlpress.encoding import Affine, Blocks, Dense, Encoding, Lut, Scatter, Sparse, decode
+from mlpress.errors import NotApplicableError
+from mlpress.fit import affine
+from mlpress.fit.layout import Layout
+from mlpress.fit.quantize_table import quantize_table
+from mlpress.recipe import Quantize
+
+Array = npt.NDArray[Any]
+
+
+def quantize(stage: Quantize, encoding: Encoding, layout: Layout, reference: Array) -> Encoding:
+    """Quantizes what an encoding holds as floats: the values, or the table of a palettized weight.
+
+    Args:
+        stage: How.
+        encoding: A dense encoding of floats.
+        layout: Axes of the weight.
+        reference: The weight that is to be approximated, the shape of the encoding: its tables are fitted to
+            it anew.
+
+    Raises:
+        NotApplicableError: The weight is quantized already, or the blocks do not fit it.
+        NonFiniteWeightError: The weight holds NaN or infinity.
+    """
+    match encoding:
+        case Scatter(Sparse(mask, values)) if values.dtype.is_float:
+            quantized = _quantize_dense(stage, decode(encoding), layout)
+            assert isinstance(quantized.data, Dense)
+            codes = quantized.data.values
+            kept = kernels.gather_mask(
+                np.ascontiguousarray(codes.numpy()).reshape(-1), np.frombuffer(mask.buffer, np.uint8)
+            )
+            sparse = Sparse(mask, Tensor.from_numpy(kept, codes.dtype))
+            return Scatter(Affine(sparse, quantized.scale, quantized.offset))
+        case Scatter(source):
+            return Scatter(_quantize_palette(stage, source, reference))
+        case Dense(values) if values.dtype.is_float:
+            return _quantize_dense(stage, values.numpy(), layout)
+        case _:
+            return _quantize_palette(stage, encoding, reference)
+
+
+def _quantize_palette(stage: Quantize, encoding: Encoding, reference: Array) -> Encoding:
+    match encoding:
+        case Lut(_, Dense(table)) | Affine(Lut(_, Dense(table)), _, None) if table.dtype.is_float:
+            if stage.granularity not in (None, "per_tensor"):
+                raise NotApplicableError(
+                    f"it is palettized: its table takes one scale (granularity per_tensor), "
+                    f"not {stage.granularity}"
+                )
+            return quantize_table(stage, encoding, reference)
+    raise NotApplicableError("it is quantized already")
+
+
+def _quantize_dense(stage: Quantize, weight: Array, layout: Layout) -> Affine:
+    blocks = Blocks(weight.shape, _block_counts(stage, weight.shape, layout))
+    rows = np.ascontiguousarray(blocks.rows(weight))
+    low, high = stage.low, stage.high
+    symmetric = stage.mode == "linear_symmetric"
+    if stage.scales == "mse":
+        if symmetric:
+            parameters = affine.search_symmetric(rows, low, high, stage.middle)
+        else:
+            parameters = affine.search_asymmetric(rows, low, high)
+        codes = affine.quantize_rows_nearest(rows, parameters, low, high)
+    else:
+        if symmetric:
+            parameters = affine.symmetric_parameters(rows, low, high, stage.middle)
+        else:
+            parameters = affine.asymmetric_parameters(rows, low, high)
+        codes = affine.quantize_rows(rows, parameters, low, high)
+    dtype = dtype_named(stage.dtype)
+    zero_point = parameters.zero_point
+    return Affine(
+        Dense(Tensor.from_numpy(blocks.unrows(codes), dtype)),
+        Dense(Tensor.from_numpy(parameters.scale.reshape(blocks.counts))),
+        None if zero_point is None else Dense(Tensor.from_numpy(zero_point.reshape(blocks.counts), dtype)),
+    )
+
+
+def _block_counts(stage: Quantize, shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
+    """Number of blocks along each axis."""
+    rank = len(shape)
+    if stage.granularity == "per_tensor":
+        return (1,) * rank
+    if stage.granularity == "per_block" and isinstance(stage.block_size, tuple):
+        sizes = list(stage.block_size)
+        if len(sizes) != rank:
+            raise NotApplicableError(f"block_size {stage.block_size} has {len(sizes)} sizes for {rank} axes")
+    else:
+        sizes = [0] * rank
+        sizes[layout.require_output_axis(rank)] = 1
+        if stage.granularity == "per_block":
+            assert isinstance(stage.block_size, int)
+            sizes[layout.require_input_axis(rank)] = stage.block_size
+    for axis, (size, whole) in enumerate(zip(sizes, shape, strict=True)):
+        if size and whole % size:
+            raise NotApplicableError(f"block size {size} does not divide the {whole} elements of axis {axis}")
+    return tuple(whole // size if size else 1 for size, whole in zip(sizes, shape, strict=True))
