@@ -1,0 +1,229 @@
+"""Compress the weights of a program by a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+from mlpress.encoding import Dense, Encoding, describe, map_tensors, nbytes_by_address, size_of, tensors
+from mlpress.errors import LegalityError, RecipeError, StrictError
+from mlpress.fit.apply import Fitted, Job, run
+from mlpress.mil import Constant, Program, canonical_nbytes, why_illegal, with_constants
+from mlpress.package import Spool, release
+from mlpress.passes.report import Report, Row, Status, human_bytes, snr_db
+from mlpress.passes.weights import Weight, weights
+from mlpress.recipe import Recipe, Stage
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a recipe is carried out.
+
+    Attributes:
+        strict: Raise if a weight cannot be compressed as asked, instead of leaving it and saying so.
+        already_compressed: Whether weights that are compressed already are touched.
+        workers: Weights that are worked on at a time.
+        executor: Runs the work, instead of `workers` threads here; at most ``2 * workers`` weights are
+            handed to it at a time.
+        progress: Called as ``progress(done, total, name)`` after each weight.
+    """
+
+    strict: bool = False
+    already_compressed: bool = True
+    workers: int = 1
+    executor: Executor | None = None
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise RecipeError(f"workers is {self.workers}; it has to be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A weight and what to do to it, or the reason why nothing is done."""
+
+    weight: Weight
+    stages: tuple[Stage, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    status: Status
+    encoding: Encoding
+    reason: str = ""
+    snr_db: float | None = None
+
+
+def compress(program: Program, recipe: Recipe, options: Options | None = None) -> tuple[Program, Report]:
+    """Returns a copy of `program` with its weights compressed, and what was done to each.
+
+    A weight is either compressed by all stages that apply to it or left bit for bit. `program` is not
+    changed. Memory is bounded by the weights that are worked on at a time: results go to a temporary file.
+
+    Args:
+        program: Any program.
+        recipe: What to do.
+        options: How.
+
+    Raises:
+        LegalityError: The opset of the program cannot express what the recipe asks for.
+        RecipeError: Two operators that share a constant are to be treated differently.
+        StrictError: With `strict`, a weight could not be compressed as asked.
+    """
+    options = options or Options()
+    plans = [_plan(weight, recipe, options) for weight in weights(program)]
+    jobs: dict[Hashable, _Plan] = {}
+    for plan in plans:
+        if plan.stages:
+            jobs.setdefault(_key(plan), plan)
+    outcomes = _carry_out(jobs, options)
+    rows: list[Row] = []
+    replaced: dict[Constant, Encoding] = {}
+    for plan in plans:
+        outcome = outcomes[_key(plan)] if plan.stages else _Outcome("left", plan.weight.encoding, plan.reason)
+        rows.append(_row(plan.weight, outcome))
+        if outcome.status == "compressed":
+            replaced[plan.weight.constant] = outcome.encoding
+    compressed = with_constants(program, replaced)
+    report = Report(tuple(rows), _total(program), _total(compressed))
+    if options.strict and report.skipped:
+        reasons = "\n".join(f"  {row.name}: {row.reason}" for row in report.skipped)
+        raise StrictError(f"{len(report.skipped)} weights cannot be compressed as asked:\n{reasons}")
+    return compressed, report
+
+
+def _plan(weight: Weight, recipe: Recipe, options: Options) -> _Plan:
+    constant, encoding = weight.constant, weight.encoding
+    if not encoding.dtype.is_float:
+        return _Plan(weight, reason=f"its values are {encoding.dtype}, not floats")
+    if len(encoding.shape) < 2:
+        return _Plan(weight, reason="it has one axis only")
+    if not weight.operations:
+        return _Plan(weight, reason="no operator uses it")
+    stages = [step.stage_for(constant.name, weight.operations) for step in recipe.steps]
+    wanted = tuple(stage for stage in stages if stage is not None)
+    if not wanted:
+        return _Plan(weight, reason="the recipe leaves it alone")
+    size = size_of(encoding)
+    large_enough = tuple(stage for stage in wanted if size > stage.weight_threshold)
+    if not large_enough:
+        threshold = min(stage.weight_threshold for stage in wanted)
+        return _Plan(weight, reason=f"its {size} elements are not more than weight_threshold, {threshold}")
+    if not isinstance(encoding, Dense) and not options.already_compressed:
+        return _Plan(weight, reason="it is compressed already; joint_compression=True compresses it further")
+    if any(step.names_constant(constant.name) for step in recipe.steps):
+        # Who names a weight may ask for a pattern that its operator does not call for.
+        weight = replace(weight, layout=replace(weight.layout, prunable_in_patterns=True))
+    return _Plan(weight, large_enough)
+
+
+def _key(plan: _Plan) -> Hashable:
+    """Equal for weights that share their storage and are treated alike: the work is then done once."""
+    weight = plan.weight
+    stored = tuple((tensor.address, tensor.dtype.name, tensor.shape) for tensor in tensors(weight.encoding))
+    return stored, describe(weight.encoding), plan.stages, weight.layout, weight.function.opset
+
+
+def _carry_out(jobs: dict[Hashable, _Plan], options: Options) -> dict[Hashable, _Outcome]:
+    spool = Spool()
+    outcomes: dict[Hashable, _Outcome] = {}
+    # The largest first, so that no worker is left with one at the end.
+    order = sorted(jobs, key=lambda key: -size_of(jobs[key].weight.encoding))
+    for key, result in _results([(key, _job(jobs[key])) for key in order], options):
+        plan = jobs[key]
+        outcomes[key] = _outcome(plan, result, spool)
+        for tensor in tensors(plan.weight.encoding):
+            release(tensor)
+        if options.progress is not None:
+            options.progress(len(outcomes), len(jobs), plan.weight.constant.name)
+    return outcomes
+
+
+def _job(plan: _Plan) -> Job:
+    return Job(plan.weight.encoding, plan.stages, plan.weight.layout)
+
+
+def _results(
+    jobs: Iterable[tuple[Hashable, Job]], options: Options
+) -> Iterator[tuple[Hashable, Fitted | str]]:
+    """Yields results as they come, never with more jobs under way than asked for."""
+    if options.executor is None and options.workers == 1:
+        for key, job in jobs:
+            yield key, run(job)
+        return
+    limit = options.workers if options.executor is None else 2 * options.workers
+    own = ThreadPoolExecutor(options.workers) if options.executor is None else None
+    with own or nullcontext():
+        executor = own or options.executor
+        assert executor is not None
+        waiting: dict[Future[Fitted | str], Hashable] = {}
+        try:
+            for key, job in jobs:
+                waiting[executor.submit(run, job)] = key
+                if len(waiting) >= limit:
+                    yield from _finished(waiting)
+            while waiting:
+                yield from _finished(waiting)
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _finished(waiting: dict[Future[Fitted | str], Hashable]) -> Iterator[tuple[Hashable, Fitted | str]]:
+    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+    for future in done:
+        yield waiting.pop(future), future.result()
+
+
+def _outcome(plan: _Plan, result: Fitted | str, spool: Spool) -> _Outcome:
+    weight = plan.weight
+    if isinstance(result, str):
+        return _Outcome("skipped", weight.encoding, result)
+    opset = weight.function.opset
+    reason = why_illegal(result.encoding, opset)
+    if reason is not None and isinstance(weight.encoding, Dense):
+        raise LegalityError(f"constant {weight.constant.name!r}: {reason}")
+    before, after = (canonical_nbytes(encoding, opset) for encoding in (weight.encoding, result.encoding))
+    if reason is None and after >= before:
+        reason = (
+            f"it would not get smaller: {human_bytes(before)} now, "
+            f"{human_bytes(after)} as {describe(result.encoding)}"
+        )
+    if reason is not None:
+        return _Outcome("skipped", weight.encoding, reason)
+    ratio = snr_db(result.squared_error, result.squared_signal)
+    return _Outcome("compressed", map_tensors(result.encoding, spool.store), snr_db=ratio)
+
+
+def _row(weight: Weight, outcome: _Outcome) -> Row:
+    opset = weight.function.opset
+    return Row(
+        name=weight.constant.name,
+        function=weight.function_name,
+        operations=tuple(weight.operations),
+        shape=weight.encoding.shape,
+        status=outcome.status,
+        reason=outcome.reason,
+        before=describe(weight.encoding),
+        after=describe(outcome.encoding),
+        nbytes_before=canonical_nbytes(weight.encoding, opset),
+        nbytes_after=canonical_nbytes(outcome.encoding, opset),
+        snr_db=outcome.snr_db,
+    )
+
+
+def _total(program: Program) -> int:
+    """Bytes of all weights, shared storage counted once."""
+    lengths: dict[tuple[int, int], int] = {}
+    extra = 0
+    for weight in weights(program):
+        stored = nbytes_by_address(weight.encoding)
+        extra += canonical_nbytes(weight.encoding, weight.function.opset) - sum(stored.values())
+        lengths |= stored
+    return extra + sum(lengths.values())
