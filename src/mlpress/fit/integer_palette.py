@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mlpress import kernels
-from mlpress.bits import Tensor
 from mlpress.encoding import Blocks
 from mlpress.errors import NotApplicableError
 from mlpress.fit.kmeans import kmeans_groups
@@ -19,7 +18,7 @@ Array = npt.NDArray[Any]
 _CHUNK = 1 << 20
 
 
-def fit_integer_groups(codes: Array, mask: Tensor | None, scale: Array, blocks: Blocks, size: int) -> Tables:
+def fit_integer_groups(codes: Array, mask: Array | None, scale: Array, blocks: Blocks, size: int) -> Tables:
     """Fits a table of integers to each group of quantized values.
 
     The error that is least is that of the decoded weight: an integer counts by the square of its scale.
@@ -27,7 +26,7 @@ def fit_integer_groups(codes: Array, mask: Tensor | None, scale: Array, blocks: 
 
     Args:
         codes: int8 or uint8, any shape.
-        mask: Which of them count; None for all.
+        mask: uint8 of the same shape, 1 for those that count; None for all.
         scale: The rank of `codes`; each size divides that of `codes`.
         blocks: Groups that share a table.
         size: Entries of a table.
@@ -36,7 +35,7 @@ def fit_integer_groups(codes: Array, mask: Tensor | None, scale: Array, blocks: 
         NotApplicableError: A block with a scale of its own lies in two groups.
     """
     scale = _align(scale, blocks)
-    kept = None if mask is None else mask.numpy().view(np.bool_)
+    kept = None if mask is None else mask.view(np.bool_)
     entries = np.zeros((blocks.count, size, 1), codes.dtype)
     rows = np.ascontiguousarray(blocks.rows(codes))
     indices = np.empty(rows.shape, np.uint8)

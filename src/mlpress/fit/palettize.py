@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mlpress import kernels
-from mlpress.bits import DType, Tensor, dtype_named, dtype_of, unsigned
+from mlpress.bits import INT8, UINT8, DType, Tensor, unsigned
 from mlpress.encoding import Affine, Blocks, Dense, Encoding, Lut, Scatter, Sparse, decode, to_vectors
 from mlpress.errors import NotApplicableError
 from mlpress.fit.integer_palette import fit_integer_groups
 from mlpress.fit.layout import Layout
 from mlpress.fit.prune import mask_of_vectors, packed_bits
 from mlpress.fit.scaled_palette import fit_scaled
-from mlpress.fit.tables import Tables, fit_tables
+from mlpress.fit.tables import Rows, Tables, fit_tables
 from mlpress.recipe import Palettize
 
 Array = npt.NDArray[Any]
@@ -41,111 +41,157 @@ def palettize(stage: Palettize, encoding: Encoding, layout: Layout) -> Encoding:
     """
     source = encoding.source if isinstance(encoding, Scatter) else encoding
     match source:
-        case Dense(values) if values.dtype.is_float:
-            found = _floats(stage, layout, values.numpy(), None)
-        case Sparse(mask, values) if values.dtype.is_float:
-            found = _floats(stage, layout, decode(encoding), mask)
-        case Affine(Dense(data)) if data.dtype.is_integer:
-            found = _integers(stage, layout, source, data.numpy(), None)
-        case Affine(Sparse(mask, data)) if data.dtype.is_integer:
-            codes = kernels.scatter_mask(data.numpy(), packed_bits(mask), mask.size).reshape(mask.shape)
-            found = _integers(stage, layout, source, codes, mask)
+        case Dense(values) | Sparse(_, values) if values.dtype.is_float:
+            found = _floats(stage, layout, source)
+        case Affine(Dense(data) | Sparse(_, data)) if data.dtype.is_integer:
+            found = _integers(stage, layout, source)
         case _:
             raise NotApplicableError("it is palettized already")
     return Scatter(found) if found.masked else found
 
 
-def _floats(stage: Palettize, layout: Layout, values: Array, mask: Tensor | None) -> Encoding:
-    blocks, axis = _groups(stage, layout, values.shape)
-    if stage.per_channel_scale:
-        if stage.cluster_dim > 1 or stage.mode != "kmeans":
-            raise NotApplicableError("a scale per channel goes with mode 'kmeans' and cluster_dim 1")
-        output_axis = layout.require_output_axis(values.ndim)
-        scale, tables = fit_scaled(stage, values, mask, output_axis, blocks)
-        palette = _lut(tables, dtype_of(values), blocks, axis, mask)
-        return Affine(palette, Dense(Tensor.from_numpy(scale)))
-    tables = fit_tables(stage, *_rows(values, mask, blocks, axis, stage.cluster_dim))
-    return _lut(tables, dtype_of(values), blocks, axis, mask)
+def _floats(stage: Palettize, layout: Layout, leaf: Dense | Sparse) -> Encoding:
+    groups = _Groups.of(stage, layout, leaf.shape)
+    if not stage.per_channel_scale:
+        return _lut(fit_tables(stage, groups.rows(leaf)), leaf.dtype, groups, leaf)
+    if stage.cluster_dim > 1 or stage.mode != "kmeans":
+        raise NotApplicableError("a scale per channel goes with mode 'kmeans' and cluster_dim 1")
+    output_axis = layout.require_output_axis(len(leaf.shape))
+    mask = leaf.mask.numpy() if isinstance(leaf, Sparse) else None
+    scale, tables = fit_scaled(stage, _dense(leaf), mask, output_axis, groups.blocks)
+    tables = groups.kept_only(tables, leaf)
+    return Affine(_lut(tables, leaf.dtype, groups, leaf), Dense(Tensor.from_numpy(scale)))
 
 
-def _integers(
-    stage: Palettize, layout: Layout, source: Affine, codes: Array, mask: Tensor | None
-) -> Encoding:
+def _integers(stage: Palettize, layout: Layout, source: Affine) -> Encoding:
     if stage.per_channel_scale:
-        raise NotApplicableError(
-            "it is quantized and has its scales already; a scale per channel does not apply"
-        )
-    blocks, axis = _groups(stage, layout, codes.shape)
+        raise NotApplicableError("it is quantized and has its scales already")
+    leaf, scale, offset = source.data, source.scale, source.offset
+    assert isinstance(leaf, (Dense, Sparse))
+    groups = _Groups.of(stage, layout, leaf.shape)
     if stage.mode == "kmeans" and stage.cluster_dim == 1:
         assert stage.nbits is not None
-        tables = fit_integer_groups(codes, mask, decode(source.scale), blocks, 1 << stage.nbits)
+        mask = leaf.mask.numpy() if isinstance(leaf, Sparse) else None
+        tables = fit_integer_groups(_dense(leaf), mask, decode(scale), groups.blocks, 1 << stage.nbits)
+        tables = groups.kept_only(tables, leaf)
     else:
-        rows, kept = _rows(codes, mask, blocks, axis, stage.cluster_dim)
-        tables = fit_tables(stage, rows, kept)
-    stored = dtype_named("int8" if codes.dtype == np.int8 else "uint8")
-    offset = source.offset
+        tables = fit_tables(stage, groups.rows(leaf))
+    stored = INT8 if leaf.dtype.kind == "int" else UINT8
     if offset is not None and offset.dtype.is_integer:
         offset = Dense(Tensor.from_numpy(decode(offset), stored))
-    return Affine(_lut(tables, stored, blocks, axis, mask), source.scale, offset)
+    return Affine(_lut(tables, stored, groups, leaf), scale, offset)
 
 
-def _groups(stage: Palettize, layout: Layout, shape: tuple[int, ...]) -> tuple[Blocks, int]:
-    """Returns the groups of channels that share a table, and the channel axis."""
-    rank = len(shape)
-    if stage.channel_axis is not None and not -rank <= stage.channel_axis < rank:
-        raise NotApplicableError(f"channel_axis {stage.channel_axis} is outside {-rank} to {rank - 1}")
+def _dense(leaf: Dense | Sparse) -> Array:
+    return decode(leaf if isinstance(leaf, Dense) else Scatter(leaf))
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Groups of channels that share a table, and the vectors that share an index.
+
+    Attributes:
+        blocks: The groups, over the weight.
+        axis: The channel axis.
+        length: Elements of a vector along it.
+    """
+
+    blocks: Blocks
+    axis: int
+    length: int
+
+    @classmethod
+    def of(cls, stage: Palettize, layout: Layout, shape: tuple[int, ...]) -> _Groups:
+        """Lays the groups of a stage over a weight.
+
+        Raises:
+            NotApplicableError: They do not fit it.
+        """
+        axis = _channel_axis(stage, layout, len(shape))
+        channels = shape[axis]
+        size = stage.group_size or channels
+        if size == 0 or channels % size:
+            raise NotApplicableError(
+                f"group_size {size} does not divide the {channels} channels of axis {axis}"
+            )
+        part = channels // (layout.groups if axis == 0 else 1)
+        if size % stage.cluster_dim or part % stage.cluster_dim:
+            raise NotApplicableError(
+                f"cluster_dim {stage.cluster_dim} does not divide the {min(size, part)} channels of a group "
+                f"along axis {axis}"
+            )
+        counts = [1] * len(shape)
+        counts[axis] = channels // size
+        return cls(Blocks(shape, tuple(counts)), axis, stage.cluster_dim)
+
+    def rows(self, leaf: Dense | Sparse) -> Rows:
+        """Returns the values of each group, [n] or [n, V]; of a sparse leaf the kept ones."""
+        if isinstance(leaf, Dense):
+            return self._dense_rows(leaf.values.numpy())
+        if self._in_order:
+            ends = np.cumsum(np.count_nonzero(self._kept(leaf), axis=1))
+            return np.split(leaf.values.numpy(), ends[:-1])
+        return [row[kept] for row, kept in zip(self._dense_rows(_dense(leaf)), self._kept(leaf), strict=True)]
+
+    def index_leaf(self, indices: Rows, leaf: Dense | Sparse, dtype: DType) -> Encoding:
+        """Returns the leaf that holds the indices of the rows of `leaf`."""
+        if isinstance(leaf, Dense):
+            dense = self._index_blocks.unrows(np.asarray(indices))
+            return Dense(Tensor.from_numpy(dense, dtype))
+        mask = self._index_mask(leaf)
+        if self._in_order:
+            return Sparse(mask, Tensor.from_numpy(np.concatenate(indices), dtype))
+        kept = self._kept(leaf)
+        rows = np.zeros(kept.shape, np.uint8)
+        for row, found, chosen in zip(rows, indices, kept, strict=True):
+            row[chosen] = found
+        gathered = kernels.gather_mask(self._index_blocks.unrows(rows).reshape(-1), packed_bits(mask))
+        return Sparse(mask, Tensor.from_numpy(gathered, dtype))
+
+    def kept_only(self, tables: Tables, leaf: Dense | Sparse) -> Tables:
+        """Returns tables that were fitted to dense rows with the indices of what `leaf` keeps."""
+        if isinstance(leaf, Dense):
+            return tables
+        pairs = zip(tables.indices, self._kept(leaf), strict=True)
+        return Tables(tables.entries, [row[kept] for row, kept in pairs])
+
+    @property
+    def _in_order(self) -> bool:
+        """Whether the kept values of a group are neighbours in a sparse leaf."""
+        return self.length == 1 and (self.axis == 0 or self.blocks.count == 1)
+
+    @property
+    def _index_blocks(self) -> Blocks:
+        shape = list(self.blocks.shape)
+        shape[self.axis] //= self.length
+        return Blocks(tuple(shape), self.blocks.counts)
+
+    def _dense_rows(self, values: Array) -> Array:
+        if self.length == 1:
+            return self.blocks.rows(values)
+        vectors = to_vectors(values, self.axis, self.length)
+        rows = Blocks(vectors.shape, (*self.blocks.counts, 1)).rows(vectors)
+        return rows.reshape(self.blocks.count, -1, self.length)
+
+    def _index_mask(self, leaf: Sparse) -> Tensor:
+        return leaf.mask if self.length == 1 else mask_of_vectors(leaf.mask, self.axis, self.length)
+
+    def _kept(self, leaf: Sparse) -> npt.NDArray[np.bool_]:
+        return self._index_blocks.rows(self._index_mask(leaf).numpy().view(np.bool_))
+
+
+def _channel_axis(stage: Palettize, layout: Layout, rank: int) -> int:
     if stage.channel_axis is not None:
-        axis = stage.channel_axis % rank
-    elif stage.group_size is None and stage.cluster_dim == 1:
-        axis = 0
-    else:
-        axis = layout.require_output_axis(rank)
-    channels = shape[axis]
-    size = stage.group_size or channels
-    if channels % size:
-        raise NotApplicableError(f"group_size {size} does not divide the {channels} channels of axis {axis}")
-    parts = layout.groups if axis == 0 else 1
-    if size % stage.cluster_dim or channels // parts % stage.cluster_dim:
-        raise NotApplicableError(
-            f"cluster_dim {stage.cluster_dim} does not divide the {min(size, channels // parts)} channels "
-            f"of a group along axis {axis}"
-        )
-    counts = [1] * rank
-    counts[axis] = channels // size
-    return Blocks(shape, tuple(counts)), axis
+        if not -rank <= stage.channel_axis < rank:
+            raise NotApplicableError(f"channel_axis {stage.channel_axis} is outside {-rank} to {rank - 1}")
+        return stage.channel_axis % rank
+    if stage.group_size is None and stage.cluster_dim == 1:
+        return 0
+    return layout.require_output_axis(rank)
 
 
-def _rows(
-    values: Array, mask: Tensor | None, blocks: Blocks, axis: int, length: int
-) -> tuple[Array, npt.NDArray[np.bool_] | None]:
-    """Returns values by group, [G, n] or for vectors [G, n, V], and which of the n are kept."""
-    kept = None if mask is None else _index_blocks(blocks, axis, length).rows(_index_mask(mask, axis, length))
-    if length == 1:
-        rows = blocks.rows(values)
-    else:
-        vectors = to_vectors(values, axis, length)
-        rows = Blocks(vectors.shape, (*blocks.counts, 1)).rows(vectors).reshape(blocks.count, -1, length)
-    return rows, kept
-
-
-def _index_blocks(blocks: Blocks, axis: int, length: int) -> Blocks:
-    shape = list(blocks.shape)
-    shape[axis] //= length
-    return Blocks(tuple(shape), blocks.counts)
-
-
-def _index_mask(mask: Tensor, axis: int, length: int) -> npt.NDArray[np.bool_]:
-    return (mask if length == 1 else mask_of_vectors(mask, axis, length)).numpy().view(np.bool_)
-
-
-def _lut(tables: Tables, dtype: DType, blocks: Blocks, axis: int, mask: Tensor | None) -> Lut:
-    bits = int(math.log2(tables.entries.shape[1]))
-    length = tables.entries.shape[2]
-    table = Tensor.from_numpy(tables.entries.reshape(*blocks.counts, 1 << bits, length), dtype)
-    dense = _index_blocks(blocks, axis, length).unrows(tables.indices)
-    vector_axis = axis if length > 1 else None
-    if mask is None:
-        return Lut(Dense(Tensor.from_numpy(dense, unsigned(bits))), Dense(table), vector_axis)
-    index_mask = mask if length == 1 else mask_of_vectors(mask, axis, length)
-    kept = kernels.gather_mask(dense.reshape(-1), packed_bits(index_mask))
-    return Lut(Sparse(index_mask, Tensor.from_numpy(kept, unsigned(bits))), Dense(table), vector_axis)
+def _lut(tables: Tables, dtype: DType, groups: _Groups, leaf: Dense | Sparse) -> Lut:
+    size, length = tables.entries.shape[1:]
+    table = Tensor.from_numpy(tables.entries.reshape(*groups.blocks.counts, size, length), dtype)
+    indices = groups.index_leaf(tables.indices, leaf, unsigned(size.bit_length() - 1))
+    return Lut(indices, Dense(table), groups.axis if length > 1 else None)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlpress.bits import Tensor
 from mlpress.encoding import Blocks
 from mlpress.fit.kmeans import kmeans_groups
 from mlpress.fit.tables import Tables, check_finite
@@ -17,7 +16,7 @@ Array = npt.NDArray[Any]
 
 
 def fit_scaled(
-    stage: Palettize, values: Array, mask: Tensor | None, output_axis: int, blocks: Blocks
+    stage: Palettize, values: Array, mask: Array | None, output_axis: int, blocks: Blocks
 ) -> tuple[Array, Tables]:
     """Fits tables to ``values / scale`` and scales to the tables.
 
@@ -28,7 +27,7 @@ def fit_scaled(
     Args:
         stage: Number of entries.
         values: float16 or float32, any shape.
-        mask: Which of them count; None for all.
+        mask: uint8 of the same shape, 1 for those that count; None for all.
         output_axis: Axis of the output channels.
         blocks: Groups that share a table.
 
@@ -45,7 +44,7 @@ def fit_scaled(
     wide = values.astype(np.float32)
     scale = np.abs(wide).max(axis=others, keepdims=True)
     scale[scale == 0] = 1
-    kept = np.ones(1, np.float32) if mask is None else mask.numpy().astype(np.float32)
+    kept = np.ones(1, np.float32) if mask is None else mask.astype(np.float32)
     weights = np.broadcast_to(np.square(scale) * kept, values.shape)
     found = kmeans_groups(
         np.ascontiguousarray(blocks.rows((wide / scale).astype(values.dtype))),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,8 @@ from mlpress.kernels.kmeans import count_nonfinite
 from mlpress.recipe import NBITS, Palettize
 
 Array = npt.NDArray[Any]
+Rows = npt.NDArray[Any] | list[npt.NDArray[Any]]
+"""One array for each of G rows, or one array for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,45 +25,37 @@ class Tables:
 
     Attributes:
         entries: [G, E, V], E a power of two; entries past the used ones are zero.
-        indices: uint8 [G, n]; anything where a value is not kept.
+        indices: uint8 [n] for each of the G rows.
     """
 
     entries: Array
-    indices: npt.NDArray[np.uint8]
+    indices: Rows
 
 
-def fit_tables(stage: Palettize, rows: Array, kept: npt.NDArray[np.bool_] | None) -> Tables:
+def fit_tables(stage: Palettize, rows: Rows) -> Tables:
     """Fits a table to each row.
 
     Args:
         stage: Mode and number of entries.
-        rows: [G, n] scalars or [G, n, V] vectors, floats or integers.
-        kept: [G, n], which of them count; None for all.
+        rows: G arrays [n] of scalars or [n, V] of vectors, floats or integers; n may differ between them.
 
     Raises:
         NotApplicableError: ``unique`` finds more than 256 different values, or a row's table is too large.
         NonFiniteWeightError: A value is NaN or infinite.
         RecipeError: A custom function returns what is no table.
     """
-    check_finite(rows)
-    vector = rows.ndim == 3
-    if stage.mode == "kmeans" and not vector and kept is None:
+    for row in rows:
+        check_finite(row)
+    if stage.mode == "kmeans" and isinstance(rows, np.ndarray) and rows.ndim == 2:
         assert stage.nbits is not None
         found = kmeans_groups(np.ascontiguousarray(rows), 1 << stage.nbits)
         return Tables(found.table[..., None], found.indices)
-    fitted = [_fit_row(stage, row) for row in _kept_rows(rows, kept)]
-    size = max(len(entries) for entries, _ in fitted) if stage.nbits is None else 1 << stage.nbits
-    entries = np.zeros((len(fitted), _table_size(size), rows.shape[2] if vector else 1), rows.dtype)
-    indices = np.zeros(rows.shape[:2], np.uint8)
-    for group, (table, found_indices) in enumerate(fitted):
+    fitted = [_fit_row(stage, np.ascontiguousarray(row)) for row in rows]
+    size = max(len(table) for table, _ in fitted) if stage.nbits is None else 1 << stage.nbits
+    entries = np.zeros((len(fitted), _table_size(size), *(rows[0].shape[1:] or (1,))), rows[0].dtype)
+    for group, (table, _) in enumerate(fitted):
         entries[group, : len(table)] = table.reshape(len(table), -1)
-        indices[group, slice(None) if kept is None else kept[group]] = found_indices
-    return Tables(entries, indices)
-
-
-def _kept_rows(rows: Array, kept: npt.NDArray[np.bool_] | None) -> Iterator[Array]:
-    for group, row in enumerate(rows):
-        yield np.ascontiguousarray(row if kept is None else row[kept[group]])
+    return Tables(entries, [indices for _, indices in fitted])
 
 
 def _fit_row(stage: Palettize, row: Array) -> tuple[Array, npt.NDArray[np.uint8]]:

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from mlpress.encoding import Dense, Encoding, describe, map_tensors, nbytes_by_address, size_of, tensors
+from mlpress.encoding.nodes import FLOAT_DTYPES
 from mlpress.errors import LegalityError, RecipeError, StrictError
 from mlpress.fit.apply import Fitted, Job, run
 from mlpress.mil import Constant, Program, canonical_nbytes, why_illegal, with_constants
@@ -100,8 +101,8 @@ def compress(program: Program, recipe: Recipe, options: Options | None = None) -
 
 def _plan(weight: Weight, recipe: Recipe, options: Options) -> _Plan:
     constant, encoding = weight.constant, weight.encoding
-    if not encoding.dtype.is_float:
-        return _Plan(weight, reason=f"its values are {encoding.dtype}, not floats")
+    if encoding.dtype not in FLOAT_DTYPES:
+        return _Plan(weight, reason=f"its values are {encoding.dtype}, not float16 or float32")
     if len(encoding.shape) < 2:
         return _Plan(weight, reason="it has one axis only")
     if not weight.operations:
