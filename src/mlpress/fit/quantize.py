@@ -53,7 +53,7 @@ def quantize(stage: Quantize, encoding: Encoding, layout: Layout, reference: Arr
 
 def _quantize_palette(stage: Quantize, encoding: Encoding, reference: Array) -> Encoding:
     match encoding:
-        case Lut(_, Dense(table)) | Affine(Lut(_, Dense(table)), _, None) if table.dtype.is_float:
+        case Lut(_, Dense(table)) | Affine(Lut(_, Dense(table)), Dense(), None) if table.dtype.is_float:
             if stage.granularity not in (None, "per_tensor"):
                 raise NotApplicableError(
                     f"it is palettized: its table takes one scale (granularity per_tensor), "
