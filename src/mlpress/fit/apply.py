@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mlpress import kernels
-from mlpress.encoding import Encoding, decode
+from mlpress.encoding import Encoding, decode_rows, row_ranges, size_of
 from mlpress.errors import NonFiniteWeightError, NotApplicableError
 from mlpress.fit.layout import Layout
 from mlpress.fit.palettize import palettize
@@ -55,19 +53,29 @@ def run(job: Job) -> Fitted | str:
     one.
     """
     encoding = job.encoding
-    reference = decode(encoding)
+    if not size_of(encoding):
+        return f"{stage_name(job.stages[0])}: it has no elements"
     for stage in job.stages:
         try:
-            encoding = _apply(stage, encoding, job.layout, reference)
+            encoding = _apply(stage, encoding, job)
         except (NotApplicableError, NonFiniteWeightError) as reason:
             return f"{stage_name(stage)}: {reason}"
-    before, after = (np.ascontiguousarray(array).reshape(-1) for array in (reference, decode(encoding)))
-    return Fitted(encoding, *kernels.sum_squared_error(before, after))
+    return Fitted(encoding, *_squares(job.encoding, encoding))
 
 
-def _apply(stage: Stage, encoding: Encoding, layout: Layout, reference: npt.NDArray[Any]) -> Encoding:
+def _apply(stage: Stage, encoding: Encoding, job: Job) -> Encoding:
     if isinstance(stage, Prune):
-        return prune(stage, encoding, layout)
+        return prune(stage, encoding, job.layout)
     if isinstance(stage, Palettize):
-        return palettize(stage, encoding, layout)
-    return quantize(stage, encoding, layout, reference)
+        return palettize(stage, encoding, job.layout)
+    return quantize(stage, encoding, job.layout, job.encoding)
+
+
+def _squares(before: Encoding, after: Encoding) -> tuple[float, float]:
+    """Returns the sums of squared differences and of the squares of `before`."""
+    error = signal = 0.0
+    for start, stop in row_ranges(before, after):
+        parts = (np.ascontiguousarray(decode_rows(encoding, start, stop)) for encoding in (before, after))
+        part_error, part_signal = kernels.sum_squared_error(*(part.reshape(-1) for part in parts))
+        error, signal = error + part_error, signal + part_signal
+    return error, signal

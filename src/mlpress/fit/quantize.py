@@ -19,15 +19,15 @@ from mlpress.recipe import Quantize
 Array = npt.NDArray[Any]
 
 
-def quantize(stage: Quantize, encoding: Encoding, layout: Layout, reference: Array) -> Encoding:
+def quantize(stage: Quantize, encoding: Encoding, layout: Layout, reference: Encoding) -> Encoding:
     """Quantizes what an encoding holds as floats: the values, or the table of a palettized weight.
 
     Args:
         stage: How.
         encoding: A dense encoding of floats.
         layout: Axes of the weight.
-        reference: The weight that is to be approximated, the shape of the encoding: its tables are fitted to
-            it anew.
+        reference: The weight that is to be approximated, a dense encoding of the same shape: tables are
+            fitted to it anew.
 
     Raises:
         NotApplicableError: The weight is quantized already, or the blocks do not fit it.
@@ -51,7 +51,7 @@ def quantize(stage: Quantize, encoding: Encoding, layout: Layout, reference: Arr
             return _quantize_palette(stage, encoding, reference)
 
 
-def _quantize_palette(stage: Quantize, encoding: Encoding, reference: Array) -> Encoding:
+def _quantize_palette(stage: Quantize, encoding: Encoding, reference: Encoding) -> Encoding:
     match encoding:
         case Lut(_, Dense(table)) | Affine(Lut(_, Dense(table)), Dense(), None) if table.dtype.is_float:
             if stage.granularity not in (None, "per_tensor"):
@@ -59,7 +59,12 @@ def _quantize_palette(stage: Quantize, encoding: Encoding, reference: Array) -> 
                     f"it is palettized: its table takes one scale (granularity per_tensor), "
                     f"not {stage.granularity}"
                 )
-            return quantize_table(stage, encoding, reference)
+            if isinstance(encoding, Affine) and stage.bits == 4:
+                raise NotApplicableError(
+                    f"it has a scale per channel behind its table, which can then be int8 or uint8, "
+                    f"not {stage.dtype}"
+                )
+            return quantize_table(stage, encoding, decode(reference))
     raise NotApplicableError("it is quantized already")
 
 
@@ -80,6 +85,7 @@ def _quantize_dense(stage: Quantize, weight: Array, layout: Layout) -> Affine:
         else:
             parameters = affine.asymmetric_parameters(rows, low, high)
         codes = affine.quantize_rows(rows, parameters, low, high)
+    codes = _finite_codes(codes, parameters)
     dtype = dtype_named(stage.dtype)
     zero_point = parameters.zero_point
     return Affine(
@@ -87,6 +93,17 @@ def _quantize_dense(stage: Quantize, weight: Array, layout: Layout) -> Affine:
         Dense(Tensor.from_numpy(parameters.scale.reshape(blocks.counts))),
         None if zero_point is None else Dense(Tensor.from_numpy(zero_point.reshape(blocks.counts), dtype)),
     )
+
+
+def _finite_codes(codes: Array, parameters: affine.AffineParameters) -> Array:
+    """Moves codes towards zero whose value would round to infinity, as the largest float16 weights' do."""
+    scale = parameters.scale[:, None].astype(np.float64)
+    with np.errstate(divide="ignore"):
+        steps = np.floor(float(np.finfo(parameters.scale.dtype).max) / scale)
+    if (steps >= 255).all():
+        return codes
+    zero = 0 if parameters.zero_point is None else parameters.zero_point[:, None].astype(np.float64)
+    return np.clip(codes, zero - steps, zero + steps).astype(codes.dtype)
 
 
 def _block_counts(stage: Quantize, shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:

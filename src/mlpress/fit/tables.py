@@ -60,10 +60,10 @@ def fit_tables(stage: Palettize, rows: Rows) -> Tables:
 
 def _fit_row(stage: Palettize, row: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
     """Returns (entries [e] or [e, V], indices [n]) of one row of kept values."""
-    if stage.mode == "custom":
-        return _custom(stage, row)
     if not len(row):
         return np.zeros((1, *row.shape[1:]), row.dtype), np.zeros(0, np.uint8)
+    if stage.mode == "custom":
+        return _custom(stage, row)
     if stage.mode == "unique":
         return _unique(row)
     assert stage.nbits is not None
@@ -98,18 +98,36 @@ def _unique(row: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
 
 def _custom(stage: Palettize, row: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
     assert stage.lut_function is not None
-    table, indices = (np.asarray(part) for part in stage.lut_function(row))
+    returned: Any = stage.lut_function(row)
+    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        raise RecipeError(f"lut_function returned {returned!r}; it has to be a table and indices")
+    table, indices = (np.asarray(part) for part in returned)
     wanted = row.shape[1:]
-    if not 1 <= len(table) <= 256 or (table.shape[1:] or ()) != wanted:
+    if not table.ndim or not 1 <= len(table) <= 256 or table.shape[1:] != wanted:
         raise RecipeError(
             f"lut_function returned a table of shape {table.shape}; allowed: 1 to 256 entries of {wanted}"
         )
+    entries = _as(table, row.dtype)
+    if not np.isfinite(entries).all():
+        raise RecipeError(f"lut_function returned a table with entries that are not finite as {row.dtype}")
     indices = indices.reshape(-1)
-    if len(indices) != len(row) or (len(row) and not 0 <= indices.min() <= indices.max() < len(table)):
+    if len(indices) != len(row) or not 0 <= indices.min() <= indices.max() < len(table):
         raise RecipeError(
             f"lut_function returned {len(indices)} indices for {len(row)} weights, or one past the table"
         )
-    return table.astype(row.dtype), indices.astype(np.uint8)
+    if (indices != indices.astype(np.uint8)).any():
+        raise RecipeError("lut_function returned indices that are no integers")
+    return entries, indices.astype(np.uint8)
+
+
+def _as(table: Array, dtype: np.dtype[Any]) -> Array:
+    """Returns entries in the type of the weights; integers are rounded, not cut off."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return table.astype(dtype)
+    limits = np.iinfo(dtype)
+    rounded: Array = np.clip(np.rint(table), limits.min, limits.max).astype(dtype)
+    return rounded
 
 
 def _table_size(entries: int) -> int:

@@ -1,0 +1,129 @@
+"""k-means on vectors, for look-up tables whose entries are several weights."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlpress.errors import NonFiniteWeightError
+from mlpress.kernels import affine, masks
+from mlpress.kernels import vectors as kernels
+from mlpress.kernels.types import Floats
+
+# Seeds are drawn from a sample of at least so many points, and so many a centroid; then samples grow.
+_LEAST_SAMPLE = 2048
+_SAMPLE_PER_CENTROID = 32
+_GROWTH = 4
+_FRAMED = 512  # points whose median and spread stand for all
+_TRIALS = 3
+_STARTS = 3
+# Lloyd's algorithm overshoots, which takes about half the passes.
+_REACH = 1.8
+# Below, coordinates are not brought to size: the factor would overflow. Above, differences from a mean could.
+_LEAST_SPREAD = 1e-37
+_LARGEST_CENTRED = 1e38
+_SAMPLE_PASSES, _SAMPLE_TOLERANCE = 100, 5e-4
+_LAST_PASSES, _LAST_TOLERANCE = 8, 3e-4
+
+
+def kmeans_vectors(
+    points: Floats, k: int, *, weights: NDArray[np.float32] | None = None, seed: int = 0
+) -> tuple[Floats, NDArray[np.uint8]]:
+    """Clusters points by greedy k-means++ and Lloyd's algorithm, on samples that grow up to all points.
+
+    Args:
+        points: float16 or float32 [n, dim], C-contiguous.
+        k: Number of centroids, 1 to 256.
+        weights: float32 [n], none negative: how much each point's squared error counts. None means all the
+            same.
+        seed: Seed of the draws. The same seed gives the same result.
+
+    Returns:
+        Centroids [k, dim], rounded to the type of the points, and labels uint8 [n], each the nearest of
+        these. Where there are no more than k distinct points, they are the centroids, followed by zeros.
+
+    Raises:
+        NonFiniteWeightError: A point holds NaN or infinity.
+        ValueError: Wrong dtype, shape or k.
+    """
+    if not 1 <= k <= 256:
+        raise ValueError(f"k is {k}; allowed: 1 to 256")
+    if points.ndim != 2 or points.shape[1] < 1:
+        raise ValueError(f"points have shape {points.shape}; allowed: [n, dim], dim at least 1")
+    bad = masks.count_non_finite(points.reshape(-1))
+    if bad:
+        raise NonFiniteWeightError(f"{bad} of {points.size} values are NaN or infinite")
+    exact = _distinct(points, k)
+    if exact is not None:
+        return exact
+    middle, factor, table = _centroids(points, k, weights, np.random.default_rng(seed))
+    limits = np.finfo(points.dtype)
+    rounded = np.clip(table.astype(np.float64) / factor + middle, limits.min, limits.max).astype(points.dtype)
+    seen = (rounded.astype(np.float32) - middle) * np.float32(factor)
+    return rounded, kernels.label(points, middle, factor, seen)
+
+
+def _centroids(
+    points: Floats, k: int, weights: NDArray[np.float32] | None, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], float, NDArray[np.float32]]:
+    """The middle and the factor that the kernels work with, and the centroids that they see."""
+    size = max(_LEAST_SAMPLE, _SAMPLE_PER_CENTROID * k)
+    if len(points) < 2 * size:
+        size = len(points)
+    some, some_weights = _sample(points, weights, size, rng)
+    middle, factor = _frame(points, some)
+    # A start on the sample costs little beside passes over all points, so there are several.
+    starts = _STARTS if size * _GROWTH <= len(points) else 1
+    table, least = np.zeros((k, points.shape[1]), np.float32), np.inf
+    for _ in range(starts):
+        seeds = kernels.seed(some, some_weights, middle, factor, rng.random((k, _TRIALS)))
+        found, errors = kernels.lloyd(
+            some, some_weights, middle, factor, seeds, _REACH, _SAMPLE_PASSES, _SAMPLE_TOLERANCE
+        )
+        if errors.sum() < least:
+            table, least = found, errors.sum()
+    size *= _GROWTH
+    while size < len(points):
+        some, some_weights = _sample(points, weights, size, rng)
+        table, _ = kernels.lloyd(
+            some, some_weights, middle, factor, table, _REACH, _SAMPLE_PASSES, _SAMPLE_TOLERANCE
+        )
+        size *= _GROWTH
+    table, _ = kernels.lloyd(points, weights, middle, factor, table, _REACH, _LAST_PASSES, _LAST_TOLERANCE)
+    table, _ = kernels.lloyd(points, weights, middle, factor, table, 1, 1, 0)
+    return middle, factor, table
+
+
+def _frame(points: Floats, some: Floats) -> tuple[NDArray[np.float32], float]:
+    """A middle and a factor that bring the sample to a size of about 1 and let no square overflow."""
+    peak = float(affine.symmetric_scales(points.reshape(1, -1), 2)[0])
+    wide = some[:: max(1, len(some) // _FRAMED)].astype(np.float32)
+    # Medians: a point far away would carry means off and cost the others their last bits.
+    middle = np.median(wide, axis=0) if peak < _LARGEST_CENTRED else np.zeros(points.shape[1], np.float32)
+    distances = np.abs(wide - middle)
+    spread = max(float(np.median(distances)) or float(distances.max()), peak * 1e-15)
+    return middle, 1 / spread if spread > _LEAST_SPREAD else 1.0
+
+
+def _sample(
+    points: Floats, weights: NDArray[np.float32] | None, size: int, rng: np.random.Generator
+) -> tuple[Floats, NDArray[np.float32] | None]:
+    """Points spread evenly, one drawn from each of ``size`` stretches, and their weights."""
+    if len(points) <= size:
+        return points, weights
+    chosen = ((np.arange(size) + rng.random(size)) * (len(points) / size)).astype(np.int64)
+    return points[chosen], None if weights is None else weights[chosen]
+
+
+def _distinct(points: Floats, k: int) -> tuple[Floats, NDArray[np.uint8]] | None:
+    """The answer where there are at most k distinct points, else None."""
+    head = points[: 16 * k].astype(np.float64) @ np.sqrt(np.arange(2, points.shape[1] + 2))
+    if len(np.unique(head)) > k:  # different sums come from different points
+        return None
+    positive = points + points.dtype.type(0)  # -0 and +0 are one value
+    distinct, labels = np.unique(positive, axis=0, return_inverse=True)
+    if len(distinct) > k:
+        return None
+    table = np.zeros((k, points.shape[1]), points.dtype)
+    table[: len(distinct)] = distinct
+    return table, labels.reshape(-1).astype(np.uint8)
