@@ -1,0 +1,76 @@
+"""`mlpress compress`: a smaller model, and a report of what was done to each weight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlpress.cli.arguments import Json, Model, Output, require_writable
+from mlpress.cli.progress import progress_bar
+from mlpress.cli.recipes import Flags, make_recipe
+from mlpress.cli.render import emit
+
+
+def compress(
+    model: Model,
+    output: Output,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.yaml", help="Stages in a YAML file, instead of the flags below."),
+    ] = None,
+    prune: Annotated[
+        float | None, typer.Option(metavar="SPARSITY", help="Drop this fraction of each weight, 0 to 1.")
+    ] = None,
+    palettize: Annotated[
+        int | None, typer.Option(metavar="BITS", help="Look-up tables of 1, 2, 3, 4, 6 or 8 bits.")
+    ] = None,
+    group_size: Annotated[
+        int | None, typer.Option(metavar="CHANNELS", help="With --palettize: channels that share a table.")
+    ] = None,
+    quantize: Annotated[
+        str | None,
+        typer.Option(metavar="DTYPE", help="int8, uint8, int4 or uint4; the table of a palettized weight."),
+    ] = None,
+    granularity: Annotated[
+        str | None,
+        typer.Option(metavar="WHAT", help="With --quantize: per_tensor, per_channel or per_block."),
+    ] = None,
+    block_size: Annotated[
+        int | None,
+        typer.Option(metavar="WEIGHTS", help="With --granularity per_block: weights that share a scale."),
+    ] = None,
+    scales: Annotated[
+        str | None,
+        typer.Option(metavar="HOW", help="With --quantize: absmax, or mse to search for less error."),
+    ] = None,
+    weight_threshold: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Touch weights of more than N elements only (2048 if not given)."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if a weight cannot be compressed as asked.")
+    ] = False,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Weights to work on at a time.")] = 1,
+    json: Json = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Write the report to a file as JSON, too.")
+    ] = None,
+) -> None:
+    """Compress the weights of a model.
+
+    Flags prune, then palettize, then quantize; --recipe gives any order, and exceptions by operator. Each
+    weight is compressed as asked or left as it is, with the reason in the report.
+    """
+    flags = Flags(prune, palettize, group_size, quantize, granularity, block_size, scales, weight_threshold)
+    stages = make_recipe(recipe, flags)
+    require_writable(output)
+    from mlpress.api import compress as compress_model
+
+    with progress_bar("compressing") as advance:
+        compressed = compress_model(model, stages, strict=strict, workers=workers, progress=advance)
+    if report is not None:
+        report.write_text(compressed.report.to_json() + "\n", encoding="utf-8")
+    compressed.model.save(output)
+    emit(compressed.report.to_json() if json else str(compressed.report))

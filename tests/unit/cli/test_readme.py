@@ -1,0 +1,35 @@
+"""The README's examples run as they stand."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [body for name, body in found if name == language]
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python(code: str, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(model.parent)
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def test_command_line(run: Run, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(model.parent)
+    (recipe,) = blocks("yaml")
+    Path("recipe.yaml").write_text(recipe, encoding="utf-8")
+    commands = [line for line in "\n".join(blocks("")).splitlines() if line.startswith("mlpress ")]
+    assert len(commands) == 5
+    for command in commands:
+        outcome = run(*shlex.split(command)[1:])
+        assert outcome.code == 0, outcome.err
