@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from mlpress.bits import Tensor
-from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, nbytes
+from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, nbytes, to_vectors
 from mlpress.encoding.nodes import TABLE_DTYPES
 from mlpress.mil.opset import Opset
 
@@ -52,8 +52,8 @@ def _into_table(encoding: Encoding) -> Encoding:
                 return encoding
             groups, inner = layout
             repeated = Dense(_repeat(table, groups))
-            scales = Dense(scale.reshape(inner))
-            offsets = None if offset is None else Dense(offset.values.reshape(inner))
+            scales = Dense(_beside_table(scale, vector_axis, inner))
+            offsets = None if offset is None else Dense(_beside_table(offset.values, vector_axis, inner))
             return Lut(indices, Affine(repeated, scales, offsets), vector_axis)
     return encoding
 
@@ -86,6 +86,14 @@ def _repeat(table: Tensor, groups: tuple[int, ...]) -> Tensor:
     for axis, count in enumerate(groups):
         values = np.repeat(values, count // values.shape[axis], axis=axis)
     return Tensor.from_numpy(values, table.dtype)
+
+
+def _beside_table(scale: Tensor, vector_axis: int | None, shape: tuple[int, ...]) -> Tensor:
+    """Gives a scale the shape that goes with a table: what differs within a vector comes last."""
+    if vector_axis is None or shape[-1] == 1:
+        return scale.reshape(shape)
+    vectors = to_vectors(scale.numpy(), vector_axis, shape[-1])
+    return Tensor.from_numpy(vectors.reshape(shape), scale.dtype)
 
 
 def canonical_nbytes(encoding: Encoding, opset: Opset) -> int:

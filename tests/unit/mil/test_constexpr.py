@@ -133,6 +133,15 @@ def test_vectors_keep_their_axis_whichever_side_the_scale_is_on(axis):
         assert lookup.vector_axis == axis
 
 
+def test_scales_that_differ_within_a_vector_move_to_the_end():
+    palette = Lut(dense(UINT1, 1, 2), dense(INT8, 1, 1, 2, 2), 0)
+    encoding = Affine(palette, dense(FLOAT16, 2, 2))
+    moved = canonical(encoding, Opset.CoreML8)
+    assert isinstance(moved, Lut)
+    assert moved.table.scale.shape == (1, 2, 1, 2)
+    np.testing.assert_array_equal(decode(moved), decode(encoding))
+
+
 @pytest.mark.parametrize(
     ("encoding", "opset", "reason"),
     [
