@@ -1,7 +1,7 @@
 """The encoding tree: how a weight is stored."""
 
 from mlpress.encoding.blocks import Blocks, from_vectors, to_vectors
-from mlpress.encoding.decode import decode, decode_masked
+from mlpress.encoding.decode import decode, decode_masked, decode_rows, row_ranges
 from mlpress.encoding.nodes import Affine, Dense, Encoding, Lut, Scatter, Sparse, size_of
 from mlpress.encoding.walk import describe, map_tensors, nbytes, nbytes_by_address, tensors
 
@@ -15,11 +15,13 @@ __all__ = [
     "Sparse",
     "decode",
     "decode_masked",
+    "decode_rows",
     "describe",
     "from_vectors",
     "map_tensors",
     "nbytes",
     "nbytes_by_address",
+    "row_ranges",
     "size_of",
     "tensors",
     "to_vectors",

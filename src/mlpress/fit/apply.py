@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +61,10 @@ def run(job: Job) -> Fitted | str:
             encoding = _apply(stage, encoding, job)
         except (NotApplicableError, NonFiniteWeightError) as reason:
             return f"{stage_name(stage)}: {reason}"
-    return Fitted(encoding, *_squares(job.encoding, encoding))
+    error, signal = _squares(job.encoding, encoding)
+    if not math.isfinite(error):
+        return f"{stage_name(job.stages[-1])}: its largest values would overflow {encoding.dtype}"
+    return Fitted(encoding, error, signal)
 
 
 def _apply(stage: Stage, encoding: Encoding, job: Job) -> Encoding:

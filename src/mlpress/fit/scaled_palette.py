@@ -56,6 +56,7 @@ def fit_scaled(
     return scale, Tables(entries[..., None], indices)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a scale whose values overflow is not taken
 def _refit(
     wide: Array,
     kept: Array,

@@ -104,12 +104,12 @@ class Report:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns rows and totals as plain data; an infinite ratio becomes the string ``"inf"``."""
+        """Returns rows and totals as plain data; an infinite ratio becomes a string, such as ``"inf"``."""
         rows = []
         for row in self.rows:
             data = asdict(row)
             data["bits_per_weight"] = row.bits_per_weight
-            data["snr_db"] = "inf" if row.snr_db == math.inf else row.snr_db
+            data["snr_db"] = str(row.snr_db) if row.snr_db in (math.inf, -math.inf) else row.snr_db
             rows.append(data)
         return {"rows": rows, "totals": self.totals}
 

@@ -205,8 +205,10 @@ def make_stage(kind: type[Any], arguments: Mapping[str, Any], where: str) -> Any
     try:
         return kind(**arguments)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or kind.__name__}: {problem['msg']}"
-            for problem in error.errors()
-        )
+        problems = "; ".join(_problem(problem["loc"], problem["msg"]) for problem in error.errors())
         raise RecipeError(f"{where}: {problems}") from error
+
+
+def _problem(place: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"{'.'.join(map(str, place))}: {message}" if place else message
