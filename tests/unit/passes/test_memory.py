@@ -1,0 +1,104 @@
+"""However large a model is, its compression takes memory for the weights in flight only."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlpress import MLModel
+from mlpress.bits import FLOAT16, Tensor
+from mlpress.encoding import Dense
+from mlpress.mil import Block, Constant, Function, Operation, Opset, Program, TensorType, Value
+from mlpress.package import ModelFile, save
+from mlpress.package.mapped import map_file
+from mlpress.package.proto.model_pb2 import Model
+
+WEIGHTS = 24
+SHAPE = (2048, 2048)
+WEIGHT_BYTES = 2 * SHAPE[0] * SHAPE[1]
+BOUND = 32 << 20
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's memory limits")
+
+COMPRESS = """
+import resource, sys
+from pathlib import Path
+from mlpress import MLModel, Recipe, compress
+
+recipe, small, large, bound = sys.argv[1:]
+recipe = Recipe.from_yaml(recipe)
+compress(small, recipe).model.save(Path(large).with_name("loads-all-code.mlpackage"))
+status = Path("/proc/self/status").read_text().splitlines()
+used = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:"))
+resource.setrlimit(resource.RLIMIT_DATA, (used + int(bound),) * 2)
+model, report = compress(large, recipe, strict=True)
+model.save(Path(large).with_name("compressed.mlpackage"))
+"""
+"""Limits private memory to what the interpreter has with all code loaded, plus the bound. Mapped files that
+are only read do not count."""
+
+
+def write_model(path: Path, weights: int, shape: tuple[int, int]) -> Path:
+    """Writes linear layers whose weights are never all in memory."""
+    values = np.random.default_rng(0).standard_normal(shape, np.float32).astype(np.float16)
+    raw = path.with_suffix(".bin")
+    with raw.open("wb") as file:
+        for _ in range(weights):
+            file.write(values.data)
+    mapped = map_file(raw)
+    raw.unlink()
+    size = 2 * shape[0] * shape[1]
+    x = Value("x", TensorType(FLOAT16, (1, shape[1])))
+    operations: list[Operation | Constant] = []
+    outputs = []
+    for index in range(weights):
+        tensor = Tensor(FLOAT16, shape, mapped[index * size : (index + 1) * size])
+        value = Value(f"weight_{index}", TensorType(FLOAT16, shape))
+        weight = Constant(value.name, value, Dense(tensor))
+        y = Value(f"y_{index}", TensorType(FLOAT16, (1, shape[0])))
+        operations += [weight, Operation("linear", f"linear_{index}", {"x": x, "weight": weight.output}, [y])]
+        outputs.append(y)
+    main = Function([x], Opset.CoreML8, Block([], operations, outputs))
+    return save(ModelFile(Model(specificationVersion=9), Program({"main": main})), path)
+
+
+def compress_within(bound, small, large, folder, steps):
+    """Compresses the large model by a recipe in another process that may not take more than `bound` bytes."""
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(f"steps: {steps}")
+    command = [sys.executable, "-c", COMPRESS, str(recipe), str(small), str(large), str(bound)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("memory")
+    small = write_model(folder / "small.mlpackage", 1, (64, 64))
+    yield small, write_model(folder / "large.mlpackage", WEIGHTS, SHAPE)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param("[palettize: {nbits: 4}]", id="palettize"),
+        pytest.param("[quantize: {dtype: int8}]", id="quantize"),
+        pytest.param("[prune: {sparsity: 0.8}, palettize: {nbits: 4}]", id="prune and palettize"),
+    ],
+)
+def test_a_model_six_times_the_bound_is_compressed_within_it(packages, tmp_path, steps):
+    _, large = packages
+    assert WEIGHTS * WEIGHT_BYTES >= 6 * BOUND
+    done = compress_within(BOUND, *packages, tmp_path, steps)
+    assert done.returncode == 0, done.stderr
+    compressed = MLModel(large.with_name("compressed.mlpackage"))
+    assert len(list(compressed.program.functions["main"].block.constants())) == WEIGHTS
+
+
+def test_the_bound_bites(packages, tmp_path):
+    done = compress_within(WEIGHT_BYTES // 4, *packages, tmp_path, "[palettize: {nbits: 4}]")
+    assert done.returncode != 0
+    assert "MemoryError" in done.stderr
