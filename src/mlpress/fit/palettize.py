@@ -53,7 +53,7 @@ def palettize(stage: Palettize, encoding: Encoding, layout: Layout) -> Encoding:
 def _floats(stage: Palettize, layout: Layout, leaf: Dense | Sparse) -> Encoding:
     groups = _Groups.of(stage, layout, leaf.shape)
     if not stage.per_channel_scale:
-        return _lut(fit_tables(stage, groups.rows(leaf)), leaf.dtype, groups, leaf)
+        return _lut(fit_tables(stage, groups.rows(leaf), groups.row_shape(leaf)), leaf.dtype, groups, leaf)
     if stage.cluster_dim > 1 or stage.mode != "kmeans":
         raise NotApplicableError("a scale per channel goes with mode 'kmeans' and cluster_dim 1")
     output_axis = layout.require_output_axis(len(leaf.shape))
@@ -75,7 +75,7 @@ def _integers(stage: Palettize, layout: Layout, source: Affine) -> Encoding:
         tables = fit_integer_groups(_dense(leaf), mask, decode(scale), groups.blocks, 1 << stage.nbits)
         tables = groups.kept_only(tables, leaf)
     else:
-        tables = fit_tables(stage, groups.rows(leaf))
+        tables = fit_tables(stage, groups.rows(leaf), groups.row_shape(leaf))
     stored = INT8 if leaf.dtype.kind == "int" else UINT8
     if offset is not None and offset.dtype.is_integer:
         offset = Dense(Tensor.from_numpy(decode(offset), stored))
@@ -132,6 +132,11 @@ class _Groups:
             ends = np.cumsum(np.count_nonzero(self._kept(leaf), axis=1))
             return np.split(leaf.values.numpy(), ends[:-1])
         return [row[kept] for row, kept in zip(self._dense_rows(_dense(leaf)), self._kept(leaf), strict=True)]
+
+    def row_shape(self, leaf: Dense | Sparse) -> tuple[int, ...]:
+        """Returns the shape of a group of channels, or one unknown size for what is kept of it."""
+        sizes = zip(self.blocks.shape, self.blocks.counts, strict=True)
+        return tuple(size // count for size, count in sizes) if isinstance(leaf, Dense) else (-1,)
 
     def index_leaf(self, indices: Rows, leaf: Dense | Sparse, dtype: DType) -> Encoding:
         """Returns the leaf that holds the indices of the rows of `leaf`."""

@@ -32,12 +32,13 @@ class Tables:
     indices: Rows
 
 
-def fit_tables(stage: Palettize, rows: Rows) -> Tables:
+def fit_tables(stage: Palettize, rows: Rows, shape: tuple[int, ...] = (-1,)) -> Tables:
     """Fits a table to each row.
 
     Args:
         stage: Mode and number of entries.
         rows: G arrays [n] of scalars or [n, V] of vectors, floats or integers; n may differ between them.
+        shape: Shape in which a custom function sees a row of scalars.
 
     Raises:
         NotApplicableError: ``unique`` finds more than 256 different values, or a row's table is too large.
@@ -50,7 +51,7 @@ def fit_tables(stage: Palettize, rows: Rows) -> Tables:
         assert stage.nbits is not None
         found = kmeans_groups(np.ascontiguousarray(rows), 1 << stage.nbits)
         return Tables(found.table[..., None], found.indices)
-    fitted = [_fit_row(stage, np.ascontiguousarray(row)) for row in rows]
+    fitted = [_fit_row(stage, np.ascontiguousarray(row), shape) for row in rows]
     size = max(len(table) for table, _ in fitted) if stage.nbits is None else 1 << stage.nbits
     entries = np.zeros((len(fitted), _table_size(size), *(rows[0].shape[1:] or (1,))), rows[0].dtype)
     for group, (table, _) in enumerate(fitted):
@@ -58,12 +59,14 @@ def fit_tables(stage: Palettize, rows: Rows) -> Tables:
     return Tables(entries, [indices for _, indices in fitted])
 
 
-def _fit_row(stage: Palettize, row: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
+def _fit_row(
+    stage: Palettize, row: Array, shape: tuple[int, ...]
+) -> tuple[Array, npt.NDArray[np.uint8]]:
     """Returns (entries [e] or [e, V], indices [n]) of one row of kept values."""
     if not len(row):
         return np.zeros((1, *row.shape[1:]), row.dtype), np.zeros(0, np.uint8)
     if stage.mode == "custom":
-        return _custom(stage, row)
+        return _custom(stage, row, shape if row.ndim == 1 else row.shape)
     if stage.mode == "unique":
         return _unique(row)
     assert stage.nbits is not None
@@ -96,9 +99,11 @@ def _unique(row: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
     return entries, inverse.reshape(-1).astype(np.uint8)
 
 
-def _custom(stage: Palettize, row: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
+def _custom(
+    stage: Palettize, row: Array, shape: tuple[int, ...]
+) -> tuple[Array, npt.NDArray[np.uint8]]:
     assert stage.lut_function is not None
-    returned: Any = stage.lut_function(row)
+    returned: Any = stage.lut_function(row.reshape(shape))
     if not isinstance(returned, (tuple, list)) or len(returned) != 2:
         raise RecipeError(f"lut_function returned {returned!r}; it has to be a table and indices")
     table, indices = (np.asarray(part) for part in returned)

@@ -116,6 +116,17 @@ def test_a_custom_function_decides_on_table_and_indices() -> None:
     np.testing.assert_array_equal(table.reshape(-1), halves(values.reshape(-1))[0].astype(np.float16))
 
 
+def test_a_custom_function_sees_the_channels_of_its_group_in_their_shape() -> None:
+    shapes = []
+
+    def remember(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        shapes.append(values.shape)
+        return halves(values)
+
+    fit(weight((32, 6, 4)), Palettize(mode="custom", lut_function=remember, group_size=16))
+    assert shapes == [(16, 6, 4), (16, 6, 4)]
+
+
 def test_a_custom_function_is_called_once_for_each_group_with_what_is_kept_of_it() -> None:
     seen = []
 
