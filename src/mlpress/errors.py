@@ -1,6 +1,6 @@
 """Every error that mlpress raises on purpose.
 
-All derive from `MlpressError`, itself a `ValueError`, so a caller can catch one class for "the input is at fault".
+All derive from `MlpressError`, itself a `ValueError`: one class to catch for "the input is at fault".
 Messages name the offending value and what is allowed.
 """
 

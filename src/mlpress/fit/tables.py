@@ -45,8 +45,8 @@ def fit_tables(stage: Palettize, rows: Rows, shape: tuple[int, ...] = (-1,)) -> 
         NonFiniteWeightError: A value is NaN or infinite.
         RecipeError: A custom function returns what is no table.
     """
-    for row in rows:
-        check_finite(row)
+    for values in [rows] if isinstance(rows, np.ndarray) else rows:
+        check_finite(values)
     if stage.mode == "kmeans" and isinstance(rows, np.ndarray) and rows.ndim == 2:
         assert stage.nbits is not None
         found = kmeans_groups(np.ascontiguousarray(rows), 1 << stage.nbits)
