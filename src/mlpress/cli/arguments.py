@@ -27,5 +27,17 @@ def require_writable(output: Path) -> None:
     """
     from mlpress.package.saving import check_destination
 
-    if output.suffix:
-        check_destination(output)
+    # Saving adds the suffix where there is none.
+    check_destination(output if output.suffix else output.with_suffix(".mlpackage"))
+
+
+def require_parent(file: Path) -> None:
+    """Fails before any work is done if there is no directory for `file`.
+
+    Raises:
+        InvalidPackageError: The directory is missing, or `file` is a directory.
+    """
+    from mlpress.errors import InvalidPackageError
+
+    if file.is_dir() or not file.resolve().parent.is_dir():
+        raise InvalidPackageError(f"{file} can't be written: it is a directory, or its directory is missing")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mlpress.cli.arguments import Json, Model, Output, require_writable
+from mlpress.cli.arguments import Json, Model, Output, require_parent, require_writable
 from mlpress.cli.progress import progress_bar
 from mlpress.cli.recipes import Flags, make_recipe
 from mlpress.cli.render import emit
@@ -66,11 +66,13 @@ def compress(
     flags = Flags(prune, palettize, group_size, quantize, granularity, block_size, scales, weight_threshold)
     stages = make_recipe(recipe, flags)
     require_writable(output)
+    if report is not None:
+        require_parent(report)
     from mlpress.api import compress as compress_model
 
     with progress_bar("compressing") as advance:
         compressed = compress_model(model, stages, strict=strict, workers=workers, progress=advance)
+    compressed.model.save(output)
     if report is not None:
         report.write_text(compressed.report.to_json() + "\n", encoding="utf-8")
-    compressed.model.save(output)
     emit(compressed.report.to_json() if json else str(compressed.report))

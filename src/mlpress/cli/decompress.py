@@ -14,13 +14,13 @@ def decompress(model: Model, output: Output, json: Json = False) -> None:
     require_writable(output)
     from mlpress.api import decompress as decompress_model
     from mlpress.models import MLModel
-    from mlpress.passes.inspect import inspect
     from mlpress.passes.report import human_bytes
+    from mlpress.passes.weights import totals, weights
 
     loaded = MLModel(model)
     plain = decompress_model(loaded)
     plain.save(output)
-    before, after = inspect(loaded.program).nbytes, inspect(plain.program).nbytes
+    before, after = (totals(weights(model.program)).nbytes for model in (loaded, plain))
     if json:
         print_json({"nbytes_before": before, "nbytes_after": after})
     else:

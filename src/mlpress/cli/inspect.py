@@ -46,6 +46,6 @@ def inspect(model: Model, json: Json = False) -> None:
         ],
     )
     emit(
-        f"{count(found.size)} weights in {human_bytes(found.nbytes)}, "
-        f"{found.bits_per_weight:.2f} bits a weight"
+        f"{count(found.totals.size)} weights in {human_bytes(found.totals.nbytes)}, "
+        f"{found.totals.bits_per_weight:.2f} bits a weight"
     )

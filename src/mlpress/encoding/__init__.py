@@ -3,7 +3,7 @@
 from mlpress.encoding.blocks import Blocks, from_vectors, to_vectors
 from mlpress.encoding.decode import decode, decode_masked, decode_rows, row_ranges
 from mlpress.encoding.nodes import Affine, Dense, Encoding, Lut, Scatter, Sparse, size_of
-from mlpress.encoding.walk import describe, map_tensors, nbytes, nbytes_by_address, tensors
+from mlpress.encoding.walk import describe, map_tensors, nbytes, nbytes_by_address, storage_key, tensors
 
 __all__ = [
     "Affine",
@@ -23,6 +23,7 @@ __all__ = [
     "nbytes_by_address",
     "row_ranges",
     "size_of",
+    "storage_key",
     "tensors",
     "to_vectors",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 
 from mlpress.bits import Tensor
 from mlpress.encoding.nodes import Affine, Dense, Encoding, Lut, Scatter, Sparse
@@ -23,6 +23,15 @@ def nbytes(encoding: Encoding) -> int:
 def nbytes_by_address(encoding: Encoding) -> dict[tuple[int, int], int]:
     """Maps where each stored tensor lies to its length in bytes: sharing between trees can be seen."""
     return {tensor.address: tensor.nbytes for tensor in tensors(encoding)}
+
+
+def storage_key(encoding: Encoding) -> Hashable:
+    """Returns what is equal for trees of the same form over the same bytes, without comparing the bytes."""
+    own: list[Hashable] = [type(encoding).__name__]
+    own += [(tensor.address, tensor.dtype.name, tensor.shape) for tensor in encoding.tensors]
+    if isinstance(encoding, Lut):
+        own.append(encoding.vector_axis)
+    return (*own, *(storage_key(operand) for operand in encoding.operands))
 
 
 def map_tensors(encoding: Encoding, change: Callable[[Tensor], Tensor]) -> Encoding:

@@ -1,6 +1,6 @@
 """The program: types, operations, and how its constants are stored in each opset."""
 
-from mlpress.mil.canonical import canonical, canonical_nbytes
+from mlpress.mil.canonical import canonical, canonical_nbytes, canonical_program
 from mlpress.mil.legal import check_legal, why_illegal
 from mlpress.mil.lift import lift
 from mlpress.mil.lower import literal, lower
@@ -48,6 +48,7 @@ __all__ = [
     "Value",
     "canonical",
     "canonical_nbytes",
+    "canonical_program",
     "check_legal",
     "lift",
     "literal",

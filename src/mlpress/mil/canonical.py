@@ -8,13 +8,15 @@ in every opset.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 import numpy as np
 
 from mlpress.bits import Tensor
-from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, nbytes, to_vectors
+from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, nbytes, storage_key, to_vectors
 from mlpress.encoding.nodes import TABLE_DTYPES
 from mlpress.mil.opset import Opset
+from mlpress.mil.program import Constant, Literal, Program, with_constants
 
 
 def canonical(encoding: Encoding, opset: Opset) -> Encoding:
@@ -26,6 +28,25 @@ def canonical(encoding: Encoding, opset: Opset) -> Encoding:
             return _into_table(encoding)
         case _:
             return _behind_lookup(encoding)
+
+
+def canonical_program(program: Program) -> Program:
+    """Returns a copy of `program` with every constant in the form that its opset expects.
+
+    Constants that share their storage still do afterwards.
+    """
+    forms: dict[Hashable, Encoding] = {}
+    replaced: dict[Constant, Encoding] = {}
+    for function in program.functions.values():
+        for constant in function.block.constants():
+            encoding = constant.data
+            if isinstance(encoding, (Dense, Literal)):
+                continue
+            key = storage_key(encoding), function.opset
+            if key not in forms:
+                forms[key] = canonical(encoding, function.opset)
+            replaced[constant] = forms[key]
+    return with_constants(program, replaced)
 
 
 def _behind_lookup(encoding: Encoding) -> Encoding:

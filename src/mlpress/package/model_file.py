@@ -9,7 +9,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from mlpress.errors import InvalidPackageError, UnsupportedModelError
-from mlpress.mil import Program
+from mlpress.mil import Program, canonical_program
 from mlpress.package.attachments import Attachment, read_attachment
 from mlpress.package.blob_writer import BlobLayout
 from mlpress.package.manifest import DATA, WEIGHTS, WEIGHTS_ITEM, read_manifest
@@ -145,7 +145,7 @@ def build_spec(model: ModelFile) -> tuple[Model, BlobLayout]:
     needed = (function.opset.specification_version for function in model.program.functions.values())
     spec.specificationVersion = max(spec.specificationVersion, *needed, VERSIONS[0])
     values = ValueWriter(spec.specificationVersion)
-    write_program(model.program, spec.mlProgram, values)
+    write_program(canonical_program(model.program), spec.mlProgram, values)
     return spec, values.layout
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-from mlpress.encoding import Dense, Encoding, describe, map_tensors, nbytes_by_address, size_of, tensors
+from mlpress.encoding import Dense, Encoding, describe, map_tensors, size_of, storage_key, tensors
 from mlpress.encoding.nodes import FLOAT_DTYPES
 from mlpress.errors import LegalityError, RecipeError, StrictError
 from mlpress.fit.apply import Fitted, Job, run
 from mlpress.mil import Constant, Program, canonical_nbytes, why_illegal, with_constants
 from mlpress.package import Spool, release
 from mlpress.passes.report import Report, Row, Status, human_bytes, snr_db
-from mlpress.passes.weights import Weight, weights
+from mlpress.passes.weights import Weight, totals, weights
 from mlpress.recipe import Recipe, Stage
 
 Progress = Callable[[int, int, str], None]
@@ -40,8 +41,8 @@ class Options:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise RecipeError(f"workers is {self.workers}; it has to be at least 1")
+        if self.workers < 1 or self.workers != int(self.workers):
+            raise RecipeError(f"workers is {self.workers!r}; it has to be a whole number, at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ def compress(program: Program, recipe: Recipe, options: Options | None = None) -
         StrictError: With `strict`, a weight could not be compressed as asked.
     """
     options = options or Options()
-    plans = [_plan(weight, recipe, options) for weight in weights(program)]
+    found = list(weights(program))
+    plans = [_plan(weight, recipe, options) for weight in found]
     jobs: dict[Hashable, _Plan] = {}
     for plan in plans:
         if plan.stages:
@@ -92,11 +94,28 @@ def compress(program: Program, recipe: Recipe, options: Options | None = None) -
         if outcome.status == "compressed":
             replaced[plan.weight.constant] = outcome.encoding
     compressed = with_constants(program, replaced)
-    report = Report(tuple(rows), _total(program), _total(compressed))
-    if options.strict and report.skipped:
-        reasons = "\n".join(f"  {row.name}: {row.reason}" for row in report.skipped)
-        raise StrictError(f"{len(report.skipped)} weights cannot be compressed as asked:\n{reasons}")
+    report = Report(tuple(rows), totals(found), totals(weights(compressed)), _unmatched(recipe, found))
+    if options.strict:
+        _require_all_done(report)
     return compressed, report
+
+
+def _require_all_done(report: Report) -> None:
+    problems = [f"{row.name}: {row.reason}" for row in report.skipped]
+    problems += [f"matches no weight: {rule}" for rule in report.unmatched]
+    if problems:
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        raise StrictError(f"the model cannot be compressed as asked:{lines}")
+
+
+def _unmatched(recipe: Recipe, found: list[Weight]) -> tuple[str, ...]:
+    """Returns the exceptions of a recipe that match no weight: most often a name with a slip in it."""
+    users = [(weight.constant.name, weight.operations) for weight in found]
+    return tuple(
+        f"steps[{number}].{rule}"
+        for number, step in enumerate(recipe.steps)
+        for rule in step.unmatched(users)
+    )
 
 
 def _plan(weight: Weight, recipe: Recipe, options: Options) -> _Plan:
@@ -107,11 +126,16 @@ def _plan(weight: Weight, recipe: Recipe, options: Options) -> _Plan:
         return _Plan(weight, reason="it has one axis only")
     if not weight.operations:
         return _Plan(weight, reason="no operator uses it")
+    size = size_of(encoding)
+    if all(size <= step.least_threshold for step in recipe.steps):
+        # Before anything else: how such a weight would be treated does not matter.
+        least = min((step.least_threshold for step in recipe.steps), default=math.inf)
+        small = f"its {size} elements are not more than weight_threshold, {least}"
+        return _Plan(weight, reason="the recipe leaves it alone" if math.isinf(least) else small)
     stages = [step.stage_for(constant.name, weight.operations) for step in recipe.steps]
     wanted = tuple(stage for stage in stages if stage is not None)
     if not wanted:
         return _Plan(weight, reason="the recipe leaves it alone")
-    size = size_of(encoding)
     large_enough = tuple(stage for stage in wanted if size > stage.weight_threshold)
     if not large_enough:
         threshold = min(stage.weight_threshold for stage in wanted)
@@ -127,8 +151,7 @@ def _plan(weight: Weight, recipe: Recipe, options: Options) -> _Plan:
 def _key(plan: _Plan) -> Hashable:
     """Equal for weights that share their storage and are treated alike: the work is then done once."""
     weight = plan.weight
-    stored = tuple((tensor.address, tensor.dtype.name, tensor.shape) for tensor in tensors(weight.encoding))
-    return stored, describe(weight.encoding), plan.stages, weight.layout, weight.function.opset
+    return storage_key(weight.encoding), plan.stages, weight.layout, weight.function.opset
 
 
 def _carry_out(jobs: dict[Hashable, _Plan], options: Options) -> dict[Hashable, _Outcome]:
@@ -217,14 +240,3 @@ def _row(weight: Weight, outcome: _Outcome) -> Row:
         nbytes_after=canonical_nbytes(outcome.encoding, opset),
         snr_db=outcome.snr_db,
     )
-
-
-def _total(program: Program) -> int:
-    """Bytes of all weights, shared storage counted once."""
-    lengths: dict[tuple[int, int], int] = {}
-    extra = 0
-    for weight in weights(program):
-        stored = nbytes_by_address(weight.encoding)
-        extra += canonical_nbytes(weight.encoding, weight.function.opset) - sum(stored.values())
-        lengths |= stored
-    return extra + sum(lengths.values())

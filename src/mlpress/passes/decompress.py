@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from mlpress.bits import Tensor
-from mlpress.encoding import Dense, Encoding, decode, tensors
+from mlpress.encoding import Dense, Encoding, decode, storage_key, tensors
 from mlpress.mil import Constant, Literal, Program, with_constants
 from mlpress.package import Spool, release
 
@@ -19,12 +21,16 @@ def decompress(program: Program) -> Program:
     """
     spool = Spool()
     replaced: dict[Constant, Encoding] = {}
+    decoded: dict[Hashable, Dense] = {}  # shared constants stay shared
     for function in program.functions.values():
         for constant in function.block.constants():
             encoding = constant.data
             if isinstance(encoding, (Literal, Dense)):
                 continue
-            replaced[constant] = Dense(spool.store(Tensor.from_numpy(decode(encoding), encoding.dtype)))
-            for tensor in tensors(encoding):
-                release(tensor)
+            key = storage_key(encoding)
+            if key not in decoded:
+                decoded[key] = Dense(spool.store(Tensor.from_numpy(decode(encoding), encoding.dtype)))
+                for tensor in tensors(encoding):
+                    release(tensor)
+            replaced[constant] = decoded[key]
     return with_constants(program, replaced)

@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mlpress.encoding import describe, nbytes_by_address, tensors
+from mlpress.encoding import describe
 from mlpress.mil import Operation, Program, canonical_nbytes
-from mlpress.passes.weights import Weight, weights
+from mlpress.passes.weights import Totals, Weight, totals, weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,48 +61,26 @@ class Inspection:
     Attributes:
         functions: Its functions.
         rows: Its weights in program order.
-        size: Elements of all weights; those that share storage count once.
-        nbytes: Bytes of all weights; those that share storage count once.
+        totals: Size of all of them.
     """
 
     functions: tuple[FunctionRow, ...]
     rows: tuple[WeightRow, ...]
-    size: int
-    nbytes: int
-
-    @property
-    def bits_per_weight(self) -> float:
-        """Bits that an element takes, over all weights."""
-        return 8 * self.nbytes / self.size if self.size else 0.0
+    totals: Totals
 
     def to_dict(self) -> dict[str, Any]:
         """Returns functions, weights and totals as plain data."""
         return {
             "functions": [asdict(function) for function in self.functions],
             "weights": [asdict(row) | {"bits_per_weight": row.bits_per_weight} for row in self.rows],
-            "totals": {"size": self.size, "nbytes": self.nbytes, "bits_per_weight": self.bits_per_weight},
+            "totals": asdict(self.totals) | {"bits_per_weight": self.totals.bits_per_weight},
         }
 
 
 def inspect(program: Program) -> Inspection:
     """Lists the operators and weights of `program`; no weight is read."""
-    rows: list[WeightRow] = []
-    sizes: dict[tuple[tuple[int, int], ...], int] = {}
-    lengths: dict[tuple[int, int], int] = {}
-    repeated = 0
-    for weight in weights(program):
-        row = _row(weight)
-        rows.append(row)
-        sizes[tuple(tensor.address for tensor in tensors(weight.encoding))] = row.size
-        stored = nbytes_by_address(weight.encoding)
-        repeated += row.nbytes - sum(stored.values())
-        lengths |= stored
-    return Inspection(
-        functions=tuple(_functions(program)),
-        rows=tuple(rows),
-        size=sum(sizes.values()),
-        nbytes=sum(lengths.values()) + repeated,
-    )
+    found = list(weights(program))
+    return Inspection(tuple(_functions(program)), tuple(map(_row, found)), totals(found))
 
 
 def _row(weight: Weight) -> WeightRow:

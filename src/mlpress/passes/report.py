@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from mlpress.passes.weights import Totals
+
 Status = Literal["compressed", "skipped", "left"]
 
 
@@ -60,13 +62,15 @@ class Report:
 
     Attributes:
         rows: The rows.
-        nbytes_before: Bytes of all weights before; those that share storage count once.
-        nbytes_after: The same after.
+        before: Size of all weights before.
+        after: Size of all weights after.
+        unmatched: Exceptions of the recipe that match no weight, as ``steps[0].names: 'head_*'``.
     """
 
     rows: tuple[Row, ...] = field(repr=False)
-    nbytes_before: int
-    nbytes_after: int
+    before: Totals
+    after: Totals
+    unmatched: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
@@ -84,10 +88,19 @@ class Report:
         return self.with_status("skipped")
 
     @property
+    def nbytes_before(self) -> int:
+        """Bytes of all weights before; those that share storage count once."""
+        return self.before.nbytes
+
+    @property
+    def nbytes_after(self) -> int:
+        """Bytes of all weights after; those that share storage count once."""
+        return self.after.nbytes
+
+    @property
     def bits_per_weight(self) -> float:
         """Bits that an element takes after, over all weights."""
-        size = sum(row.size for row in self.rows)
-        return 8 * self.nbytes_after / size if size else 0.0
+        return self.after.bits_per_weight
 
     @property
     def totals(self) -> dict[str, Any]:
@@ -111,7 +124,7 @@ class Report:
             data["bits_per_weight"] = row.bits_per_weight
             data["snr_db"] = str(row.snr_db) if row.snr_db in (math.inf, -math.inf) else row.snr_db
             rows.append(data)
-        return {"rows": rows, "totals": self.totals}
+        return {"rows": rows, "totals": self.totals, "unmatched": list(self.unmatched)}
 
     def to_json(self, indent: int | None = 2) -> str:
         """Returns rows and totals as JSON."""
@@ -129,6 +142,7 @@ class Report:
             f"{counts}; {human_bytes(self.nbytes_before)} -> {human_bytes(self.nbytes_after)}, "
             f"{self.bits_per_weight:.2f} bits a weight"
         )
+        lines += [f"matches no weight: {rule}" for rule in self.unmatched]
         return "\n".join(lines)
 
     def __str__(self) -> str:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
 from mlpress.bits import Tensor
-from mlpress.encoding import Dense, Encoding, size_of
+from mlpress.encoding import Dense, Encoding, nbytes, nbytes_by_address, size_of, storage_key
 from mlpress.fit.layout import Layout
-from mlpress.mil import Constant, Function, Literal, Operation, Program, Use, Value, uses
+from mlpress.mil import (
+    Constant,
+    Function,
+    Literal,
+    Operation,
+    Program,
+    Use,
+    Value,
+    canonical_nbytes,
+    uses,
+)
 
 MINIMUM_SIZE = 10
 """Elements from which on a constant is stored in the weight file (Core ML's own rule) and counts as a
@@ -53,6 +63,41 @@ def weights(program: Program) -> Iterator[Weight]:
             users = tuple(found.get(constant.output, ()))
             layout = _layout(constant, users, constants)
             yield Weight(name, function, constant, constant.data, users, layout)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Size of several weights; what they share counts once.
+
+    Attributes:
+        size: Elements.
+        nbytes: Bytes in the file, tables that an opset wants repeated included.
+    """
+
+    size: int
+    nbytes: int
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits that an element takes."""
+        return 8 * self.nbytes / self.size if self.size else 0.0
+
+
+def totals(found: Iterable[Weight]) -> Totals:
+    """Adds up the sizes of weights."""
+    size = repeated = 0
+    lengths: dict[tuple[int, int], int] = {}
+    seen: set[Hashable] = set()
+    for weight in found:
+        encoding, opset = weight.encoding, weight.function.opset
+        key = storage_key(encoding)
+        if key not in seen:
+            size += size_of(encoding)
+        if (key, opset) not in seen:
+            repeated += canonical_nbytes(encoding, opset) - nbytes(encoding)
+        seen |= {key, (key, opset)}
+        lengths |= nbytes_by_address(encoding)
+    return Totals(size, sum(lengths.values()) + repeated)
 
 
 def _layout(constant: Constant, users: tuple[Use, ...], constants: dict[Value, Constant]) -> Layout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import yaml
-from pydantic import ValidationError
 
 from mlpress.errors import RecipeError
 from mlpress.recipe.stages import STAGES, Palettize, Prune, Quantize, Stage, StageBase, stage_name
@@ -64,6 +64,22 @@ class Step:
         """Whether a rule by name matches the constant itself."""
         return self._named(constant) is not None
 
+    def unmatched(self, constants: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> list[str]:
+        """Returns the exceptions that match none of some constants, given as (name, users)."""
+        types = {kind for _, users in constants for kind, _ in users}
+        names = {name for name, _ in constants} | {name for _, users in constants for _, name in users}
+        return [f"op_types: {kind!r}" for kind in self.op_types if kind not in types] + [
+            f"names: {pattern!r}"
+            for pattern in self.names
+            if not any(fnmatchcase(name, pattern) for name in names)
+        ]
+
+    @property
+    def least_threshold(self) -> float:
+        """Weights with no more elements than this are left alone by every rule; infinite if all are."""
+        rules = (self.stage, *self.op_types.values(), *self.names.values())
+        return min((rule.weight_threshold for rule in rules if rule is not None), default=math.inf)
+
     def _for_user(self, kind: str, name: str) -> Stage | None:
         named = self._named(name)
         if named is not None:
@@ -115,6 +131,8 @@ class Recipe:
         """
         if set(data) != {"steps"} or not isinstance(data["steps"], list):
             raise RecipeError("a recipe is a mapping with one key, 'steps', that holds a list")
+        if not data["steps"]:
+            raise RecipeError("steps is empty; a recipe has one step at least")
         return cls(tuple(_step(entry, f"steps[{index}]") for index, entry in enumerate(data["steps"])))
 
     @classmethod
@@ -192,23 +210,14 @@ def _stage(entry: Any, where: str) -> Stage:
 
 
 def make_stage(kind: type[Any], arguments: Mapping[str, Any], where: str) -> Any:
-    """Makes a stage of `kind`, turning a validation failure into one line that names the argument.
+    """Makes a stage of `kind`; an error says where its arguments stand.
 
     Raises:
         RecipeError: An argument is unknown or has a value that is not allowed.
     """
     if not isinstance(arguments, Mapping):
         raise RecipeError(f"{where} is {arguments!r}; it holds arguments by name")
-    unknown = [key for key in arguments if key not in kind.model_fields]
-    if unknown:
-        raise RecipeError(f"{where} has no argument {unknown[0]!r}; it takes {', '.join(kind.model_fields)}")
     try:
         return kind(**arguments)
-    except ValidationError as error:
-        problems = "; ".join(_problem(problem["loc"], problem["msg"]) for problem in error.errors())
-        raise RecipeError(f"{where}: {problems}") from error
-
-
-def _problem(place: tuple[int | str, ...], message: str) -> str:
-    message = message.removeprefix("Value error, ")
-    return f"{'.'.join(map(str, place))}: {message}" if place else message
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from None

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mlpress.errors import RecipeError
 
 if TYPE_CHECKING:
     from mlpress.recipe.recipe import Recipe, Step
@@ -17,6 +19,13 @@ NBITS = (1, 2, 3, 4, 6, 8)
 TableFunction = Callable[[npt.NDArray[Any]], tuple[Any, Any]]
 
 
+def _plain(value: Any) -> Any:
+    """Returns numbers of NumPy as Python's, and lists as tuples."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return tuple(map(_plain, value)) if isinstance(value, (list, tuple)) else value
+
+
 class StageBase(BaseModel):
     """What all stages share.
 
@@ -24,9 +33,29 @@ class StageBase(BaseModel):
         weight_threshold: Only weights with more elements than this are touched.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     weight_threshold: int = Field(default=2048, ge=0)
+
+    def __init__(self, **arguments: Any) -> None:
+        """Checks the arguments.
+
+        Raises:
+            RecipeError: One is unknown, or has a value that is not allowed; the message names it.
+        """
+        try:
+            super().__init__(**{name: _plain(value) for name, value in arguments.items()})
+        except ValidationError as error:
+            problems = "; ".join(self._problem(problem) for problem in error.errors())
+            raise RecipeError(problems) from None
+
+    @classmethod
+    def _problem(cls, problem: Any) -> str:
+        place = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            return f"{cls.__name__} has no argument {place!r}; it takes {', '.join(cls.model_fields)}"
+        message = problem["msg"].removeprefix("Value error, ")
+        return f"{place} is {problem['input']!r}: {message}" if place else message
 
     def __rshift__(self, after: Stage | Step | Recipe) -> Recipe:
         """``a >> b``: do `a`, then `b`."""

@@ -10,8 +10,9 @@ import pytest
 
 from mlpress.encoding import Dense, decode
 from mlpress.errors import LegalityError, RecipeError, StrictError
-from mlpress.mil import Opset, Program
-from mlpress.passes import Options, compress, decompress
+from mlpress.mil import Opset, Program, canonical_program
+from mlpress.passes import Options, compress, decompress, weights
+from mlpress.passes.weights import totals
 from mlpress.recipe import Palettize, Prune, Quantize, Recipe
 from tests.unit.passes.programs import constant, encodings, function, linears, program, random, row, use
 
@@ -58,10 +59,27 @@ def test_strict_makes_every_skip_an_error_that_lists_them() -> None:
     with pytest.raises(StrictError) as raised:
         compress(odd, grouped, Options(strict=True))
     text = str(raised.value)
-    assert text.startswith("2 weights cannot be compressed as asked")
+    assert text.startswith("the model cannot be compressed as asked")
     assert "first: palettize: group_size 16" in text
     assert "second: palettize" in text
     assert "fits" not in text
+
+
+def test_a_rule_that_matches_no_weight_is_reported_and_strict_refuses_it() -> None:
+    recipe = Recipe.of(PALETTIZE.but(op_types={"cov": None}, names={"heads*": None}))
+    _, report = compress(several(), recipe)
+    assert report.unmatched == ("steps[0].op_types: 'cov'", "steps[0].names: 'heads*'")
+    assert "matches no weight: steps[0].names: 'heads*'" in str(report)
+    with pytest.raises(StrictError, match="matches no weight"):
+        compress(several(), recipe, Options(strict=True))
+
+
+def test_users_of_a_small_constant_need_not_agree() -> None:
+    small = constant("small", random((4, 4)))
+    users = (use("linear", "a", "weight", small.output), use("mul", "b", "y", small.output))
+    recipe = Recipe.of(Palettize(nbits=4).but(op_types={"linear": None}))
+    _, report = compress(program(small, *users), recipe)
+    assert row(report, "small").reason == "its 16 elements are not more than weight_threshold, 2048"
 
 
 def test_strict_does_not_mind_weights_that_nothing_was_asked_of() -> None:
@@ -131,6 +149,18 @@ def test_functions_that_share_a_weight_still_share_it_and_it_counts_once() -> No
     assert [found.function for found in report] == ["one", "two"]
     assert report.nbytes_before == 2 * 32 * 48
     assert report.nbytes_after == row(report, "w").nbytes_after
+
+
+def test_shared_weights_stay_shared_through_decompression_and_repeated_tables() -> None:
+    compressed, report = compress(two_functions(), Quantize(weight_threshold=0) >> PALETTIZE)
+    alone, alone_report = compress(linears({"w": random()}), Quantize(weight_threshold=0) >> PALETTIZE)
+    assert report.after == alone_report.after
+    written = canonical_program(compressed)
+    assert encodings(written, "one")["w"] is encodings(written, "two")["v"]
+    assert totals(weights(written)) == totals(weights(canonical_program(alone))) == report.after
+    plain = decompress(compressed)
+    assert encodings(plain, "one")["w"] is encodings(plain, "two")["v"]
+    assert totals(weights(plain)) == report.before
 
 
 def test_progress_is_told_after_each_weight() -> None:

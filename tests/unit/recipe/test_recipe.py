@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pytest
 
 from mlpress import Palettize, Prune, Quantize, Recipe, Step
@@ -78,25 +79,27 @@ def test_users_of_a_shared_constant_have_to_agree():
         (Palettize, {"mode": "unique", "nbits": 4}, "finds nbits by itself"),
         (Palettize, {"mode": "custom"}, "lut_function goes with mode 'custom'"),
         (Palettize, {"nbits": 4, "mode": "uniform", "cluster_dim": 2}, "cluster_dim has to be 1"),
-        (Palettize, {"nbits": 4, "groups": 3}, "Extra inputs are not permitted"),
+        (Palettize, {"nbits": 4, "groups": 3}, "Palettize has no argument 'groups'; it takes .*nbits"),
         (Quantize, {"dtype": "int7"}, "'int8', 'uint8', 'int4' or 'uint4'"),
         (Quantize, {"granularity": "per_row"}, "'per_tensor', 'per_channel' or 'per_block'"),
-        (Quantize, {"weight_threshold": -1}, "greater than or equal to 0"),
+        (Quantize, {"weight_threshold": -1}, "weight_threshold is -1: .*greater than or equal to 0"),
+        (Palettize, {"nbits": "4"}, "nbits is '4': Input should be a valid integer"),
     ],
 )
 def test_impossible_stages_are_refused(kind, arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(RecipeError, match=message):
         kind(**arguments)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("steps: []", "steps is empty"),
         ("steps: 3", "one key, 'steps', that holds a list"),
         ("stages: []", "one key, 'steps'"),
         ("steps: [palettize]", r"steps\[0\] is 'palettize'"),
         ("steps: [{squeeze: {}}]", "exactly one of prune, palettize, quantize"),
-        ("steps: [{palettize: {bits: 4}}]", r"steps\[0\].palettize has no argument 'bits'; it takes"),
+        ("steps: [{palettize: {bits: 4}}]", r"steps\[0\].palettize: .*no argument 'bits'; it takes"),
         ("steps: [{palettize: {nbits: 5}}]", r"steps\[0\].palettize: .*nbits is 5"),
         ("steps: [{palettize: {nbits: 4}, names: {a: {nbits: 2}}}]", r"steps\[0\].names.a"),
         ("steps: [{palettize: {nbits: 4}, op_types: conv}]", "maps names to stages or null"),
@@ -106,6 +109,19 @@ def test_impossible_stages_are_refused(kind, arguments, message):
 def test_a_bad_file_is_refused_by_the_place_that_is_wrong(text, message):
     with pytest.raises(RecipeError, match=message):
         Recipe.from_yaml(io.StringIO(text))
+
+
+def test_exceptions_that_match_nothing_are_known():
+    step = Palettize(nbits=4).but(op_types={"conv": None, "cov": None}, names={"a*": None, "z*": None})
+    assert step.unmatched([("w", [("conv", "a1")]), ("v", [("linear", "b")])]) == [
+        "op_types: 'cov'",
+        "names: 'z*'",
+    ]
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert Palettize(nbits=np.int64(4)) == Palettize(nbits=4)
+    assert Prune(n_m_ratio=[1, 2]) == Prune(n_m_ratio=(1, 2))
 
 
 def test_only_stages_make_a_recipe():
