@@ -137,7 +137,7 @@ def _dense(encoding: Encoding, start: int, stop: int) -> Array:
         case Dense(values):
             return _elements(values, start, stop)
         case Sparse(mask, values):
-            return _scatter(mask, values, start, stop)
+            return _scatter(*_kept(mask, values, start, stop), mask, start, stop)
         case Affine(data, scale, offset):
             zero = None if offset is None else _operand(offset, data, start, stop)
             return _affine(_dense(data, start, stop), _operand(scale, data, start, stop), zero)
@@ -148,6 +148,9 @@ def _dense(encoding: Encoding, start: int, stop: int) -> Array:
             return _look_up(_dense(indices, start, stop), tables, vector_axis)
         case Scatter(Sparse() as source):
             return _dense(source, start, stop)
+        case Scatter(Lut(Sparse(mask, values), table, None)) if math.prod(table.shape[:-2]) == 1:
+            kept, bits = _kept(mask, values, start, stop)
+            return _scatter(kernels.lookup(kept, decode(table).reshape(-1)), bits, mask, start, stop)
         case Scatter(source):
             kept = _mask(source, start, stop).view(np.bool_)
             return np.where(kept, _dense(source, start, stop), source.dtype.storage.type(0))
@@ -188,15 +191,20 @@ def _slice(tensor: Tensor, start: int, stop: int) -> Array:
     return kernels.unpack(packed, bits, stop - start + skipped, signed=signed)[skipped:]
 
 
-def _scatter(mask: Tensor, values: Tensor, start: int, stop: int) -> Array:
+def _kept(mask: Tensor, values: Tensor, start: int, stop: int) -> tuple[Array, Array]:
+    """The values of a range of rows, and its part of the mask, packed."""
     row = math.prod(mask.shape[1:])
-    shape = (stop - start, *mask.shape[1:]) if mask.shape else ()
     bits = _bits(mask, start * row, stop * row)
     first = _ones(mask, start * row)
     last = first + kernels.popcount(bits)
     if last > values.size or (stop * row == mask.size and last != values.size):
         raise EncodingError(f"the mask has {_ones(mask, mask.size)} ones for {values.size} values")
-    return kernels.scatter_mask(_slice(values, first, last), bits, math.prod(shape)).reshape(shape)
+    return _slice(values, first, last), bits
+
+
+def _scatter(kept: Array, bits: Array, mask: Tensor, start: int, stop: int) -> Array:
+    shape = (stop - start, *mask.shape[1:]) if mask.shape else ()
+    return kernels.scatter_mask(kept, bits, math.prod(shape)).reshape(shape)
 
 
 def _bits(mask: Tensor, start: int, stop: int) -> Array:

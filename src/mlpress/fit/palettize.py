@@ -128,6 +128,8 @@ class _Groups:
         """Returns the values of each group, [n] or [n, V]; of a sparse leaf the kept ones."""
         if isinstance(leaf, Dense):
             return self._dense_rows(leaf.values.numpy())
+        if self._in_order and self.blocks.count == 1:
+            return leaf.values.numpy()[None]
         if self._in_order:
             ends = np.cumsum(np.count_nonzero(self._kept(leaf), axis=1))
             return np.split(leaf.values.numpy(), ends[:-1])

@@ -1,0 +1,1 @@
+"""Time, memory and error beside coremltools, in one run on one machine."""
