@@ -87,14 +87,16 @@ def compress(program: Program, recipe: Recipe, options: Options | None = None) -
             jobs.setdefault(_key(plan), plan)
     outcomes = _carry_out(jobs, options)
     rows: list[Row] = []
+    after: list[Weight] = []
     replaced: dict[Constant, Encoding] = {}
     for plan in plans:
         outcome = outcomes[_key(plan)] if plan.stages else _Outcome("left", plan.weight.encoding, plan.reason)
         rows.append(_row(plan.weight, outcome))
+        after.append(replace(plan.weight, encoding=outcome.encoding))
         if outcome.status == "compressed":
             replaced[plan.weight.constant] = outcome.encoding
     compressed = with_constants(program, replaced)
-    report = Report(tuple(rows), totals(found), totals(weights(compressed)), _unmatched(recipe, found))
+    report = Report(tuple(rows), totals(found), totals(after), _unmatched(recipe, found))
     if options.strict:
         _require_all_done(report)
     return compressed, report
