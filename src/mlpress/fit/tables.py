@@ -59,9 +59,7 @@ def fit_tables(stage: Palettize, rows: Rows, shape: tuple[int, ...] = (-1,)) -> 
     return Tables(entries, [indices for _, indices in fitted])
 
 
-def _fit_row(
-    stage: Palettize, row: Array, shape: tuple[int, ...]
-) -> tuple[Array, npt.NDArray[np.uint8]]:
+def _fit_row(stage: Palettize, row: Array, shape: tuple[int, ...]) -> tuple[Array, npt.NDArray[np.uint8]]:
     """Returns (entries [e] or [e, V], indices [n]) of one row of kept values."""
     if not len(row):
         return np.zeros((1, *row.shape[1:]), row.dtype), np.zeros(0, np.uint8)
@@ -99,9 +97,7 @@ def _unique(row: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
     return entries, inverse.reshape(-1).astype(np.uint8)
 
 
-def _custom(
-    stage: Palettize, row: Array, shape: tuple[int, ...]
-) -> tuple[Array, npt.NDArray[np.uint8]]:
+def _custom(stage: Palettize, row: Array, shape: tuple[int, ...]) -> tuple[Array, npt.NDArray[np.uint8]]:
     assert stage.lut_function is not None
     returned: Any = stage.lut_function(row.reshape(shape))
     if not isinstance(returned, (tuple, list)) or len(returned) != 2:
