@@ -10,10 +10,10 @@ from coremltools.optimize import _utils as peer
 from mlpress.fit.affine import (
     AffineParameters,
     asymmetric_parameters,
-    dequantize_rows,
     quantize_rows,
     symmetric_parameters,
 )
+from tests.affine_rows import decoded
 
 SYMMETRIC = {"int8": (-127, 127, 0), "uint8": (0, 254, 127), "int4": (-7, 7, 0), "uint4": (0, 14, 7)}
 FULL = {"int8": (-128, 127), "uint8": (0, 255), "int4": (-8, 7), "uint4": (0, 15)}
@@ -74,7 +74,7 @@ def test_decoding_equals_the_peers(code: str, mode: str) -> None:
     rows = sample(np.float16, 0.5, 7)
     codes, parameters = quantize_here(rows, code, mode)
     theirs = peer.dequantize_by_scale_and_zp(codes, parameters.scale, parameters.zero_point, axis=0)
-    assert np.array_equal(dequantize_rows(codes, parameters), theirs)
+    assert np.array_equal(decoded(codes, parameters), theirs)
 
 
 @pytest.mark.parametrize("code", ["int8", "uint8"])
@@ -83,7 +83,7 @@ def test_a_row_of_zeros_has_the_peers_scale_and_decodes_to_zero(code: str) -> No
     for mode in ("LINEAR_SYMMETRIC", "LINEAR"):
         codes, parameters = quantize_here(rows, code, mode)
         assert np.array_equal(parameters.scale, quantize_there(rows, code, mode)[1])
-        assert np.array_equal(dequantize_rows(codes, parameters), rows)
+        assert np.array_equal(decoded(codes, parameters), rows)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_large_float16_weights_survive_where_the_peer_overflows(
         return float(np.linalg.norm(values.astype(np.float64) - wide) / np.linalg.norm(wide))
 
     codes, parameters = quantize_here(rows, code, mode)
-    assert error(dequantize_rows(codes, parameters)) < 0.01
+    assert error(decoded(codes, parameters)) < 0.01
     theirs, scale, zero_point = quantize_there(rows, code, mode)
     with np.errstate(all="ignore"):
         assert not error(peer.dequantize_by_scale_and_zp(theirs, scale, zero_point, axis=0)) < 0.1

@@ -46,9 +46,12 @@ def test_magnitude_of_more_values_than_float16_can_count() -> None:
 
 @pytest.mark.parametrize("dtype", PERCENTILE_DTYPES)
 @pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("shape", [(40, 16), (33, 21), (64, 48, 1, 1), (30, 20, 3, 3), (16, 8, 5)])
+@pytest.mark.parametrize(
+    "shape", [(40, 16), (33, 21), (64, 48, 1, 1), (30, 20, 3, 3), (16, 8, 5), (301, 257)]
+)
 def test_blocks(shape: tuple[int, ...], axis: int, dtype: type) -> None:
-    for seed, block_size in enumerate((2, 3, 4)):
+    sizes = [size for size in (2, 3, 4, 20, 101) if size <= shape[axis] / 2]
+    for seed, block_size in enumerate(sizes):
         weight = sample(shape, dtype, seed)
         for sparsity in (0, 0.3, 0.5, 0.8, 1):
             theirs = peer.compress_by_magnitude(weight, sparsity, block_size, axis).mask

@@ -127,15 +127,6 @@ def quantize_rows_nearest(rows: Floats, parameters: AffineParameters, low: int, 
     return kernels.quantize_nearest(rows, parameters.scale, _zeros(parameters), low, high)
 
 
-def dequantize_rows(codes: Codes, parameters: AffineParameters) -> Floats:
-    """Values of ``codes`` [B, n] in the type of the scale.
-
-    Raises:
-        ValueError: Shapes or dtypes do not fit.
-    """
-    return kernels.dequantize(codes, parameters.scale, _zeros(parameters))
-
-
 def _zeros(parameters: AffineParameters) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
     if parameters.zero_point is None:
         return np.zeros(parameters.scale.shape, np.int32)

@@ -2,15 +2,21 @@
 
 Every function returns a packed mask over the weight in C order (bit i of the stream for element i, least
 significant bit first, 1 for a weight that is kept), equal bit for bit to the mask that coremltools computes
-under NumPy 2.4 or later wherever its arithmetic stays finite. A weight that is zero is never kept.
+under NumPy 2.4 or later wherever its arithmetic neither overflows nor underflows. A weight that is zero is
+never kept.
 """
 
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpress.errors import NonFiniteWeightError, NotApplicableError
+from mlpress.fit.blocks import blocks_above
+from mlpress.fit.percentiles import percentile
 from mlpress.kernels import masks as kernels
 from mlpress.kernels.types import Floats
 
@@ -45,7 +51,8 @@ def block_mask(weight: Floats, sparsity: float, block_size: int, axis: int) -> N
         axis: Channel axis, 0 or 1.
 
     Returns:
-        Packed mask. Norms are computed in the weight's type, or in float32 where that overflows.
+        Packed mask. Norms are computed in the weight's type, as in coremltools, and in float64 where the
+        squares at the percentile overflow that type or fall below its smallest normal number.
 
     Raises:
         NotApplicableError: The rank does not fit, or the block is larger than half the channels.
@@ -56,15 +63,10 @@ def block_mask(weight: Floats, sparsity: float, block_size: int, axis: int) -> N
     if block_size < 1:
         raise ValueError(f"block_size is {block_size}; allowed: 1 or above")
     _check_channels(weight, axis, block_size, "block_size")
-    if sparsity == 0:  # norms of tiny weights can be zero
-        return kernels.magnitude_above(values, 0)
-    norms = _block_norms(weight, block_size, axis)
-    if not np.isfinite(norms).all():
-        norms = _block_norms(weight.astype(np.float32), block_size, axis)
-    norms = np.ascontiguousarray(norms)
-    threshold = _threshold(norms.reshape(-1), sparsity)
-    norms[weight == 0] = 0
-    return kernels.magnitude_above(norms.reshape(-1), threshold)
+    if sparsity in (0, 1):
+        return kernels.magnitude_above(values, _threshold(values, sparsity))
+    kept = blocks_above(_around(weight, axis), block_size, _checked(sparsity))
+    return np.packbits(kept, bitorder="little") & kernels.magnitude_above(values, 0)
 
 
 def n_m_mask(weight: Floats, n: int, m: int, axis: int) -> NDArray[np.uint8]:
@@ -86,9 +88,7 @@ def n_m_mask(weight: Floats, n: int, m: int, axis: int) -> NDArray[np.uint8]:
     """
     _finite(weight)
     _check_channels(weight, axis, m, "m")
-    outer = int(np.prod(weight.shape[:axis], dtype=np.int64))
-    inner = int(np.prod(weight.shape[axis + 1 :], dtype=np.int64))
-    return kernels.n_of_m(np.ascontiguousarray(weight).reshape(outer, weight.shape[axis], inner), n, m)
+    return kernels.n_of_m(_around(weight, axis), n, m)
 
 
 def threshold_mask(weight: Floats, threshold: float) -> NDArray[np.uint8]:
@@ -109,41 +109,27 @@ def threshold_mask(weight: Floats, threshold: float) -> NDArray[np.uint8]:
 
 
 def _threshold(magnitudes: Floats, sparsity: float) -> float:
-    """The percentile above which values are kept; NumPy's linear interpolation, in the type of the values."""
+    """The percentile above which values are kept."""
+    kind = magnitudes.dtype.type
+
+    def pair(rank: int) -> tuple[np.floating[Any], np.floating[Any]]:
+        low, high = kernels.magnitude_pair(magnitudes, rank)
+        return kind(low), kind(high)
+
+    return percentile(magnitudes.size, _checked(sparsity), pair)
+
+
+def _checked(sparsity: float) -> float:
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparsity is {sparsity}; allowed: 0 to 1")
-    percent = sparsity * 100
-    if percent == 0 or magnitudes.size == 0:
-        return 0.0
-    if percent == 100:
-        return float("inf")
-    position = (magnitudes.size - 1) * (percent / 100)
-    rank = int(position)
-    low, high = kernels.magnitude_pair(magnitudes, rank)
-    return _interpolate(magnitudes.dtype.type(low), magnitudes.dtype.type(high), position - rank)
+    return sparsity
 
 
-def _interpolate(low: np.floating, high: np.floating, part: float) -> float:
-    kind = type(low)
-    step = kind(high - low)
-    # From the middle on NumPy goes back from the upper value, so that the result is monotonic.
-    if part >= 0.5:
-        return float(kind(high - kind(step * kind(1 - part))))
-    return float(kind(low + kind(step * kind(part))))
-
-
-def _block_norms(weight: Floats, block_size: int, axis: int) -> Floats:
-    """Norm of its block for every weight: the shape and type of the weight."""
-    # The order of a float16 sum depends on the memory layout, so this is a view, as in coremltools.
-    moved = np.swapaxes(np.abs(weight), 0, axis)
-    channels = moved.shape[0]
-    missing = -channels % block_size
-    if missing:
-        moved = np.pad(moved, [(0, missing)] + [(0, 0)] * (moved.ndim - 1))
-    blocks = moved.reshape(-1, block_size, *moved.shape[1:])
-    with np.errstate(over="ignore"):
-        norms = np.sqrt(np.sum(blocks * blocks, axis=1))
-    return np.swapaxes(np.repeat(norms, block_size, axis=0)[:channels], 0, axis)
+def _around(weight: Floats, axis: int) -> Floats:
+    """The weight as [outer, channels, inner]."""
+    outer = math.prod(weight.shape[:axis])
+    inner = math.prod(weight.shape[axis + 1 :])
+    return np.ascontiguousarray(weight).reshape(outer, weight.shape[axis], inner)
 
 
 def _check_channels(weight: Floats, axis: int, size: int, name: str) -> None:

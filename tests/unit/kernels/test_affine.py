@@ -13,13 +13,13 @@ from hypothesis.extra.numpy import arrays
 from mlpress.errors import NonFiniteWeightError
 from mlpress.fit.affine import (
     asymmetric_parameters,
-    dequantize_rows,
     quantize_rows,
     quantize_rows_nearest,
     symmetric_parameters,
 )
 from mlpress.kernels import affine
 from mlpress.kernels.reference import affine as reference
+from tests.affine_rows import decoded
 
 pytestmark = pytest.mark.usefixtures("variant")
 per_variant = settings(
@@ -94,13 +94,13 @@ def test_an_asymmetric_uint4_row_spends_its_codes_on_the_range_in_use() -> None:
     assert parameters.zero_point is not None and parameters.zero_point.tolist() == [5]
     codes = quantize_rows(rows, parameters, 0, 15)
     assert codes.tolist() == [[0, 5, 15]]
-    assert dequantize_rows(codes, parameters) == pytest.approx(rows)
+    assert decoded(codes, parameters) == pytest.approx(rows)
 
 
 def test_a_float16_row_too_small_for_its_scale_keeps_its_values() -> None:
     rows = (np.array([[3, -1, 0]]) * 2.0**-24).astype(np.float16)
     parameters = symmetric_parameters(rows, -127, 127, 0)
-    assert np.array_equal(dequantize_rows(quantize_rows(rows, parameters, -127, 127), parameters), rows)
+    assert np.array_equal(decoded(quantize_rows(rows, parameters, -127, 127), parameters), rows)
 
 
 def test_the_nearest_code_is_not_hidden_by_the_rounding_of_a_float16_quotient() -> None:
@@ -108,7 +108,7 @@ def test_the_nearest_code_is_not_hidden_by_the_rounding_of_a_float16_quotient() 
     parameters = symmetric_parameters(rows, -127, 127, 0)
 
     def error(codes: Any) -> float:
-        return float(np.square(dequantize_rows(codes, parameters).astype(float) - rows).sum())
+        return float(np.square(decoded(codes, parameters).astype(float) - rows).sum())
 
     assert error(quantize_rows_nearest(rows, parameters, -127, 127)) < error(
         quantize_rows(rows, parameters, -127, 127)

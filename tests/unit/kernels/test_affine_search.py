@@ -14,7 +14,6 @@ from mlpress.errors import NonFiniteWeightError
 from mlpress.fit.affine import (
     AffineParameters,
     asymmetric_parameters,
-    dequantize_rows,
     quantize_rows,
     quantize_rows_nearest,
     search_asymmetric,
@@ -22,6 +21,7 @@ from mlpress.fit.affine import (
     symmetric_parameters,
 )
 from mlpress.kernels.reference import affine_search as reference
+from tests.affine_rows import decoded
 
 pytestmark = pytest.mark.usefixtures("variant")
 per_variant = settings(
@@ -30,7 +30,7 @@ per_variant = settings(
 
 
 def squared_error(rows: Any, parameters: AffineParameters, codes: Any) -> Any:
-    return np.square(dequantize_rows(codes, parameters).astype(float) - rows).sum(axis=1)
+    return np.square(decoded(codes, parameters).astype(float) - rows).sum(axis=1)
 
 
 def normal_rows(dtype: Any, count: int = 64, size: int = 300) -> Any:

@@ -100,6 +100,51 @@ def test_blocks_of_tiny_weights_stay_where_nothing_is_to_be_pruned() -> None:
     assert bits(block_mask(weight, 0, 2, 0), (4, 2)).all()
 
 
+def expected_blocks(weight: Any, sparsity: float, size: int, axis: int) -> Any:
+    """Blocks above the percentile of the norms, in float64, of a weight of rank 2."""
+    wide = np.moveaxis(weight.astype(np.float64), axis, 0)
+    norms = np.concatenate(
+        [
+            np.broadcast_to(np.linalg.norm(block, axis=0), block.shape)
+            for block in np.split(wide, range(size, len(wide), size))
+        ]
+    )
+    return np.moveaxis(norms > np.percentile(norms, 100 * sparsity), 0, axis) & (weight != 0)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize(("shape", "size"), [((64, 48), 4), ((33, 22), 4), ((40, 40), 16)])
+@pytest.mark.parametrize(
+    ("dtype", "magnitude"),
+    [
+        *((np.float16, magnitude) for magnitude in (3e-5, 1e-4, 3e-4, 2e-3, 10000)),
+        *((np.float32, magnitude) for magnitude in (1e-40, 1e-30, 1e-23, 1e-19, 1e20, 1e37)),
+    ],
+)
+def test_blocks_of_least_norm_go_whatever_the_size_of_the_weights(
+    dtype: Any, magnitude: float, shape: tuple[int, int], size: int, axis: int
+) -> None:
+    weight = (np.random.default_rng(0).standard_normal(shape) * magnitude).astype(dtype)
+    for sparsity in (0.1, 0.5, 0.8):
+        kept = bits(block_mask(weight, sparsity, size, axis), shape)
+        assert np.array_equal(kept, expected_blocks(weight, sparsity, size, axis))
+        assert abs(1 - sparsity - kept.mean()) < 0.05
+
+
+@pytest.mark.parametrize(("dtype", "tiny", "huge"), [(np.float16, 1e-5, 60000), (np.float32, 1e-40, 3e38)])
+def test_blocks_of_tiny_and_huge_weights_in_one_weight(dtype: Any, tiny: float, huge: float) -> None:
+    weight = np.array([[tiny], [tiny], [3 * tiny], [3 * tiny], [1], [1], [huge], [huge]], dtype)
+    for pruned in (1, 2, 3):
+        kept = bits(block_mask(weight, pruned / 4, 2, 0), (8,))
+        assert kept.tolist() == [0] * 2 * pruned + [1] * (8 - 2 * pruned)
+
+
+def test_zeros_are_pruned_before_blocks_of_tiny_weights() -> None:
+    weight = np.zeros((8, 4), np.float16)
+    weight[6:] = 2.0**-20
+    assert bits(block_mask(weight, 0.5, 2, 0), (8, 4)).tolist() == [[0] * 4] * 6 + [[1] * 4] * 2
+
+
 def test_n_of_m_along_the_input_channels() -> None:
     weight = np.array([[1, 2, 3, 4, 4, 3, 2, 1]], np.float16)
     assert bits(n_m_mask(weight, 2, 4, 1), (1, 8)).tolist() == [[0, 0, 1, 1, 1, 1, 0, 0]]
