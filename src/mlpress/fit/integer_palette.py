@@ -11,11 +11,12 @@ from mlpress import kernels
 from mlpress.encoding import Blocks
 from mlpress.errors import NotApplicableError
 from mlpress.fit.kmeans import kmeans_groups
-from mlpress.fit.tables import Tables
+from mlpress.fit.normalized import squared_ratios
+from mlpress.fit.tables import Tables, check_finite
 
 Array = npt.NDArray[Any]
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 
 
 def fit_integer_groups(codes: Array, mask: Array | None, scale: Array, blocks: Blocks, size: int) -> Tables:
@@ -33,7 +34,9 @@ def fit_integer_groups(codes: Array, mask: Array | None, scale: Array, blocks: B
 
     Raises:
         NotApplicableError: A block with a scale of its own lies in two groups.
+        NonFiniteWeightError: A scale is NaN or infinite.
     """
+    check_finite(scale)
     scale = _align(scale, blocks)
     kept = None if mask is None else mask.view(np.bool_)
     entries = np.zeros((blocks.count, size, 1), codes.dtype)
@@ -53,7 +56,9 @@ def fit_integer_groups(codes: Array, mask: Array | None, scale: Array, blocks: B
         entries[group, :, 0] = found.table[0]
         index_of = np.zeros(256, np.uint8)
         index_of[present[order]] = found.indices[0]
-        indices[group] = kernels.lookup(rows[group].view(np.uint8), index_of)
+        for start in range(0, rows.shape[1], _CHUNK):
+            part = slice(start, start + _CHUNK)
+            indices[group, part] = kernels.lookup(rows[group, part].view(np.uint8), index_of)
     return Tables(entries, indices)
 
 
@@ -76,12 +81,15 @@ def _slice(group: int, blocks: Blocks, shape: tuple[int, ...], axis: int) -> tup
 
 
 def _histogram(codes: Array, kept: npt.NDArray[np.bool_] | None, scale: Array) -> npt.NDArray[np.float64]:
-    """Returns for each byte value the sum of squared scales of the kept codes with it, [256]."""
+    """Returns for each byte value how much the kept codes with it count, [256].
+
+    They count by the squares of their scales; only the ratios matter, so these are taken first, which keeps
+    the squares of the largest and of the smallest scales in range.
+    """
     blocks = Blocks(codes.shape, scale.shape)
     rows = np.ascontiguousarray(blocks.rows(codes)).view(np.uint8)
     kept_rows = None if kept is None else blocks.rows(kept)
-    squares = np.square(scale.reshape(-1).astype(np.float64))
-    squares = np.where(squares > 0, squares, np.finfo(np.float32).tiny)
+    squares = squared_ratios(scale.reshape(-1))
     weights = np.zeros(256)
     step = max(1, _CHUNK // max(rows.shape[1], 1))
     for start in range(0, len(rows), step):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,13 @@ from mlpress.fit.integer_search import (
 
 # Groups that the search of the grid looks at; the result is settled on all of them.
 _SAMPLED_GROUPS = 8
-_PIECE = 1 << 18
+_PIECE = 1 << 19
+
+Rows = NDArray[Any] | list[NDArray[Any]]
+"""One array for each of G groups, or one array for all of them."""
+
+RowOf = Callable[[int], Row]
+"""Makes the row of a group. All rows together may be several times the groups' size, so none is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +40,25 @@ class IntegerTable:
             offset, which decodes to 0, and stand at the end.
         scale: Positive, of the weights' dtype, shared by all groups.
         offset: The entry that decodes to 0.
-        indices: uint8 ``[G, n]``, below k.
+        indices: uint8 ``[G, n]``, below k; a list of G arrays where the groups are one.
     """
 
     table: NDArray[Any]
     scale: np.floating[Any]
     offset: int
-    indices: NDArray[np.uint8]
+    indices: Rows
 
     def __post_init__(self) -> None:
-        if self.table.ndim != 2 or self.indices.ndim != 2 or self.table.shape[0] != self.indices.shape[0]:
-            shapes = f"{self.table.shape} and {self.indices.shape}"
+        ranks = {row.ndim for row in self.indices}
+        if self.table.ndim != 2 or ranks - {1} or len(self.table) != len(self.indices):
+            shapes = f"{self.table.shape} and {[row.shape for row in self.indices]}"
             raise ValueError(f"table and indices have shapes {shapes}; [G, k] and [G, n] are expected")
         if not (np.isfinite(self.scale) and self.scale > 0):
             raise ValueError(f"the scale is {self.scale}; it must be positive and finite")
 
 
 def fit_integer_table(
-    groups: NDArray[Any],
+    groups: Rows,
     k: int,
     *,
     low: int,
@@ -65,7 +72,7 @@ def fit_integer_table(
     each entry as `weights`; the indices then tell where each old entry went.
 
     Args:
-        groups: float16 or float32 ``[G, n]``.
+        groups: float16 or float32 ``[G, n]``, or a list of G arrays of different lengths.
         k: Entries of a table, 1 to 256.
         low: Least entry allowed, -128 or more with int8 tables (low < 0), 0 or more with uint8 tables.
         high: Largest entry allowed.
@@ -82,18 +89,20 @@ def fit_integer_table(
 
 
 def fit_integer_table_asymmetric(
-    groups: NDArray[Any], k: int, *, low: int, high: int, weights: NDArray[np.float32] | None = None
+    groups: Rows, k: int, *, low: int, high: int, weights: NDArray[np.float32] | None = None
 ) -> IntegerTable:
     """Like `fit_integer_table`, with the offset searched too, between `low` and `high`."""
     _check(groups, k, low, high)
     return _fit(groups, weights, Entries(k, low, high), None)
 
 
-def _check(groups: NDArray[Any], k: int, low: int, high: int) -> None:
-    if groups.ndim != 2 or groups.dtype.type not in (np.float16, np.float32):
-        raise ValueError(
-            f"groups is {groups.dtype} with {groups.ndim} dimensions; float16 or float32 [G, n] is expected"
-        )
+def _check(groups: Rows, k: int, low: int, high: int) -> None:
+    rank = groups.ndim if isinstance(groups, np.ndarray) else 2
+    for group in groups[:1]:
+        if rank != 2 or group.dtype.type not in (np.float16, np.float32):
+            raise ValueError(
+                f"groups is {group.dtype} with {rank} dimensions; float16 or float32 [G, n] is expected"
+            )
     if not 1 <= k <= kernels.MAX_ENTRIES:
         raise ValueError(f"k is {k}; allowed are 1 to {kernels.MAX_ENTRIES}")
     if not (-128 <= low < high <= (127 if low < 0 else 255)):
@@ -101,61 +110,102 @@ def _check(groups: NDArray[Any], k: int, low: int, high: int) -> None:
 
 
 def _fit(
-    groups: NDArray[Any], weights: NDArray[np.float32] | None, entries: Entries, offset: int | None
+    groups: Rows, weights: NDArray[np.float32] | None, entries: Entries, offset: int | None
 ) -> IntegerTable:
-    """Searches the grid on some of the groups and settles it on all; an offset of None is searched too."""
-    bad = kernels.count_nonfinite(groups)
+    parts = [groups] if isinstance(groups, np.ndarray) else groups
+    bad, size = sum(kernels.count_nonfinite(part) for part in parts), sum(part.size for part in parts)
     if bad:
-        raise ValueError(f"{bad} of {groups.size} values are not finite")
-    least, largest = min(0.0, float(groups.min(initial=0))), max(0.0, float(groups.max(initial=0)))
-    if least == largest:
-        zero = min(max(0, entries.low), entries.high) if offset is None else offset
-        return _settle(groups, weights, entries, Grid(groups.dtype.type(1), zero))
+        raise ValueError(f"{bad} of {size} values are not finite")
 
-    step = -(-len(groups) // _SAMPLED_GROUPS)
-    some, some_weights = groups[::step], None if weights is None else weights[::step]
-    rows = list(_rows(some, some_weights))
-    tables, _ = kernels.kmeans_rows(some, entries.k, some_weights)
+    def row_of(group: int) -> Row:
+        return Row.of(groups[group], None if weights is None else weights[group])
+
+    dtype = parts[0].dtype if parts else np.dtype(np.float32)
+    ends = [float(end(part)) for part in parts if part.size for end in (np.min, np.max)]
+    grid = find_grid(row_of, len(groups), dtype, entries, offset, ends)
+    table, decoded = tables_on_grid(row_of, len(groups), entries, grid)
+    if isinstance(groups, list):
+        indices: Rows = [assign(group, own) for group, own in zip(groups, decoded, strict=True)]
+    else:
+        indices = np.empty(groups.shape, np.uint8)
+        for group, own, out in zip(groups, decoded, indices, strict=True):
+            assign(group, own, out)
+    return IntegerTable(table, grid.scale, grid.offset, indices)
+
+
+def find_grid(
+    row_of: RowOf,
+    count: int,
+    dtype: np.dtype[Any],
+    entries: Entries,
+    offset: int | None,
+    ends: Sequence[float],
+) -> Grid:
+    """Searches the grid on some of the groups, and chooses among the best few on all.
+
+    Args:
+        row_of: Makes the row of each group, 0 to `count` - 1.
+        count: Number of groups.
+        dtype: float16 or float32, of the weights.
+        entries: What tables may hold.
+        offset: The entry that decodes to 0; None is searched too.
+        ends: The least and the largest value of all groups are among these.
+    """
+    least, largest = min([0.0, *ends]), max([0.0, *ends])
+    step = max(1, -(-count // _SAMPLED_GROUPS))
+    rows = [row for row in map(row_of, range(0, count, step)) if row.values.size]
+    if not rows and step > 1:
+        rows = [row for row in map(row_of, range(count)) if row.values.size][:1]
+    if least == largest or not rows:
+        zero = min(max(0, entries.low), entries.high) if offset is None else offset
+        return Grid(dtype.type(1), zero)
+
+    tables = np.concatenate([_centroids(row, entries.k, dtype) for row in rows])
     mass, _, second = np.sum([row.moments[-1] for row in rows], axis=0)
     spread = float(np.sqrt(second / mass)) or largest - least
     reach = Reach((least, largest), (float(tables.min()), float(tables.max())), spread)
     if offset is None:
-        grids = grids_of_any_offset(reach, entries, groups.dtype)
+        grids = grids_of_any_offset(reach, entries, dtype)
     else:
-        grids = grids_with_offset(reach, entries, offset, groups.dtype)
+        grids = grids_with_offset(reach, entries, offset, dtype)
     best = search(rows, entries, grids)
     if step > 1:
-        errors = [[entries.choose(row, grid)[1] for grid in best] for row in _rows(groups, weights)]
+        every = (row for row in map(row_of, range(count)) if row.values.size)
+        errors = [[entries.choose(row, grid)[1] for grid in best] for row in every]
         best = [best[int(np.sum(errors, axis=0).argmin())]]
-    return _settle(groups, weights, entries, best[0])
+    return best[0]
 
 
-def _rows(groups: NDArray[Any], weights: NDArray[np.float32] | None) -> Iterator[Row]:
-    """One row after the other: together they would be several times the groups' size."""
-    for g, group in enumerate(groups):
-        yield Row.of(group, None if weights is None else weights[g])
+def _centroids(row: Row, k: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    masses = np.diff(row.moments[:, 0]).astype(np.float32)
+    return kernels.kmeans_rows(row.values.astype(dtype)[None], k, masses[None])[0]
 
 
-def _settle(
-    groups: NDArray[Any], weights: NDArray[np.float32] | None, entries: Entries, grid: Grid
-) -> IntegerTable:
-    """Chooses each group's entries on the final grid and assigns the weights; unused entries go last."""
-    table = np.full((len(groups), entries.k), grid.offset, np.int8 if entries.low < 0 else np.uint8)
-    indices = np.zeros(groups.shape, np.uint8)
-    if groups.size:
-        for g, row in enumerate(_rows(groups, weights)):
+def tables_on_grid(
+    row_of: RowOf, count: int, entries: Entries, grid: Grid
+) -> tuple[NDArray[Any], list[NDArray[Any]]]:
+    """Chooses each group's entries on a grid.
+
+    Returns:
+        The tables ``[count, k]``, unused entries last, and what the used entries of each decode to.
+    """
+    tables = np.full((count, entries.k), grid.offset, np.int8 if entries.low < 0 else np.uint8)
+    decoded = [grid.decode(np.array([grid.offset]))] * count
+    for group, row in enumerate(map(row_of, range(count))):
+        if row.values.size:
             chosen, _ = entries.choose(row, grid)
-            indices[g] = kernels.nearest_rows(groups[g : g + 1], grid.decode(chosen)[None])[0]
-            used = _used(indices[g], chosen.size)
-            table[g, : int(used.sum())] = chosen[used]
-            if not used.all():
-                indices[g] = kernels.lookup(indices[g], (np.cumsum(used) - 1).astype(np.uint8))
-    return IntegerTable(table, grid.scale, grid.offset, indices)
+            values = row.values.astype(grid.scale.dtype)[None]
+            used = chosen[np.unique(kernels.nearest_rows(values, grid.decode(chosen)[None])[0])]
+            tables[group, : used.size], decoded[group] = used, grid.decode(used)
+    return tables, decoded
 
 
-def _used(indices: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:
-    """Which of `count` indices occur; in pieces, since NumPy counts in copies of 8 bytes an index."""
-    used = np.zeros(count, np.bool_)
-    for start in range(0, indices.size, _PIECE):
-        used |= np.bincount(indices[start : start + _PIECE], minlength=count) > 0
-    return used
+def assign(
+    values: NDArray[Any], decoded: NDArray[Any], out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """Returns the index ``[n]`` of the nearest of the decoded entries for each of `values` ``[n]``."""
+    out = np.empty(values.shape, np.uint8) if out is None else out
+    for start in range(0, len(values), _PIECE):
+        piece = slice(start, start + _PIECE)
+        out[piece] = kernels.nearest_rows(values[None, piece], decoded[None])[0]
+    return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ import numpy.typing as npt
 from mlpress import kernels
 from mlpress.bits import DType, Tensor, dtype_named
 from mlpress.encoding import Affine, Blocks, Dense, Encoding, Lut, Sparse
+from mlpress.errors import NotApplicableError
 from mlpress.fit import affine
-from mlpress.fit.integer_table import IntegerTable, fit_integer_table, fit_integer_table_asymmetric
+from mlpress.fit.integer_search import Entries
+from mlpress.fit.integer_table import IntegerTable, Rows, fit_integer_table, fit_integer_table_asymmetric
 from mlpress.fit.prune import packed_bits
+from mlpress.fit.scaled_integers import fit_scaled_integers
 from mlpress.fit.tables import check_finite
 from mlpress.recipe import Quantize
 
@@ -32,28 +36,33 @@ def quantize_table(stage: Quantize, encoding: Lut | Affine, reference: Array) ->
         reference: The dense weight to approximate, float16 or float32.
 
     Raises:
-        NonFiniteWeightError: The reference holds NaN or infinity.
+        NonFiniteWeightError: The reference or a scale holds NaN or infinity.
+        NotApplicableError: A table of vectors has scales behind it.
     """
     check_finite(reference)
     if isinstance(encoding, Affine):
         assert isinstance(encoding.data, Lut)
+        if encoding.data.vector_axis is not None:
+            raise NotApplicableError("it has scales behind a table of vectors")
         return _scaled(stage, encoding.data, _values(encoding.scale), reference)
     if encoding.vector_axis is not None:
         return _vectors(stage, encoding)
-    rank = len(encoding.shape)
-    found, indices = _refit(stage, encoding, reference, None)
+    found, indices = _refit(stage, encoding, reference)
     table = _integers(found.table.reshape(encoding.table.shape), stage)
-    scale = np.full((1,) * (rank + 2), found.scale)
+    scale = np.full((1,) * (len(encoding.shape) + 2), found.scale)
     return Lut(indices, _affine(table, scale, _offset(stage, found.offset), dtype_named(stage.dtype)))
 
 
 def _scaled(stage: Quantize, lut: Lut, scale: Array, reference: Array) -> Affine:
-    wide = scale.astype(np.float32)
-    normalized = (reference / np.where(wide == 0, 1, wide)).astype(reference.dtype)
-    found, indices = _refit(stage, lut, normalized, np.broadcast_to(np.square(wide), reference.shape))
-    palette = Lut(indices, Dense(_integers(found.table.reshape(lut.table.shape), stage)))
-    product = (wide * np.float32(found.scale)).astype(scale.dtype)
-    return _affine(palette, product, _offset(stage, found.offset), dtype_named(stage.dtype))
+    leaf = lut.indices
+    entries = Entries(lut.table.shape[-2], stage.low, stage.high)
+    offset = stage.middle if stage.mode == "linear_symmetric" else None
+    mask = leaf.mask.numpy() if isinstance(leaf, Sparse) else None
+    blocks = Blocks(leaf.shape, lut.table.shape[:-2])
+    found = fit_scaled_integers(entries, offset, reference, mask, scale, blocks)
+    table = _integers(found.table.reshape(lut.table.shape), stage)
+    palette = Lut(_leaf(found.indices, leaf), Dense(table))
+    return _affine(palette, found.scale, _offset(stage, found.offset), dtype_named(stage.dtype))
 
 
 def _vectors(stage: Quantize, lut: Lut) -> Lut:
@@ -70,35 +79,41 @@ def _vectors(stage: Quantize, lut: Lut) -> Lut:
     return Lut(lut.indices, table, lut.vector_axis)
 
 
-def _refit(
-    stage: Quantize, lut: Lut, reference: Array, importance: Array | None
-) -> tuple[IntegerTable, Dense | Sparse]:
+def _refit(stage: Quantize, lut: Lut, reference: Array) -> tuple[IntegerTable, Dense | Sparse]:
     """Returns tables of integers for the groups of `lut`, and the leaf of new indices."""
     blocks = Blocks(lut.indices.shape, lut.table.shape[:-2])
-    leaf = lut.indices
-    assert isinstance(leaf, (Dense, Sparse))
-    size = lut.table.shape[-2]
-    if isinstance(leaf, Sparse) and blocks.count == 1 and importance is None:
+    leaf, size = lut.indices, lut.table.shape[-2]
+    if isinstance(leaf, Dense):
+        found = _fit(stage, np.ascontiguousarray(blocks.rows(reference)), size)
+        return found, _leaf(blocks.unrows(np.asarray(found.indices)), leaf)
+    assert isinstance(leaf, Sparse)
+    if blocks.count == 1:
         kept = kernels.gather_mask(np.ascontiguousarray(reference).reshape(-1), packed_bits(leaf.mask))
-        found = _fit(stage, kept[None], size, None)
+        found = _fit(stage, kept[None], size)
         return found, Sparse(leaf.mask, Tensor.from_numpy(found.indices[0], leaf.dtype))
-    if isinstance(leaf, Sparse):
-        kept = leaf.mask.numpy().astype(np.float32)
-        importance = kept if importance is None else kept * importance
-    weights = None if importance is None else np.ascontiguousarray(blocks.rows(importance))
-    found = _fit(stage, np.ascontiguousarray(blocks.rows(reference)), size, weights)
-    indices = blocks.unrows(found.indices)
-    if isinstance(leaf, Sparse):
-        gathered = kernels.gather_mask(indices.reshape(-1), packed_bits(leaf.mask))
-        return found, Sparse(leaf.mask, Tensor.from_numpy(gathered, leaf.dtype))
-    return found, Dense(Tensor.from_numpy(indices, leaf.dtype))
+    rows = blocks.rows(leaf.mask.numpy().view(np.bool_))
+    found = _fit(stage, [row[kept] for row, kept in zip(blocks.rows(reference), rows, strict=True)], size)
+    if math.prod(blocks.counts[1:]) == 1:  # the kept values of a group are neighbours
+        return found, Sparse(leaf.mask, Tensor.from_numpy(np.concatenate(found.indices), leaf.dtype))
+    dense = np.zeros(rows.shape, np.uint8)
+    for row, kept, own in zip(dense, rows, found.indices, strict=True):
+        row[kept] = own
+    return found, _leaf(blocks.unrows(dense), leaf)
 
 
-def _fit(stage: Quantize, rows: Array, size: int, weights: Array | None) -> IntegerTable:
+def _leaf(indices: npt.NDArray[np.uint8], old: Encoding) -> Dense | Sparse:
+    """Returns the leaf with new indices, of the shape of the weight, in the place of `old`."""
+    if isinstance(old, Sparse):
+        kept = kernels.gather_mask(indices.reshape(-1), packed_bits(old.mask))
+        return Sparse(old.mask, Tensor.from_numpy(kept, old.dtype))
+    return Dense(Tensor.from_numpy(indices, old.dtype))
+
+
+def _fit(stage: Quantize, rows: Rows, size: int) -> IntegerTable:
     low, high = stage.low, stage.high
     if stage.mode == "linear_symmetric":
-        return fit_integer_table(rows, size, low=low, high=high, offset=stage.middle, weights=weights)
-    return fit_integer_table_asymmetric(rows, size, low=low, high=high, weights=weights)
+        return fit_integer_table(rows, size, low=low, high=high, offset=stage.middle)
+    return fit_integer_table_asymmetric(rows, size, low=low, high=high)
 
 
 def _integers(codes: Array, stage: Quantize) -> Tensor:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mlpress import kernels
 from mlpress.encoding import Blocks
 from mlpress.fit.kmeans import kmeans_groups
+from mlpress.fit.normalized import Normalized, Piece, normalize
 from mlpress.fit.tables import Tables, check_finite
 from mlpress.recipe import Palettize
 
@@ -33,66 +35,68 @@ def fit_scaled(
 
     Returns:
         Scales, of the rank and dtype of `values` and size 1 on every axis but the output axis, and the
-        tables.
+        tables. A channel of zeros has scale 0.
 
     Raises:
         NonFiniteWeightError: A value is NaN or infinite.
     """
     assert stage.nbits is not None
     check_finite(values)
+    weight = Normalized(values, mask, _largest(values, output_axis), blocks)
+    rows = map(weight.distinct, range(blocks.count))
+    tables = [kmeans_groups(row[None], 1 << stage.nbits, weights=counts[None]).table for row, counts in rows]
+    entries = np.concatenate(tables)
+    scale = weight.scale.copy()
+    indices = np.empty(values.shape, np.uint8)
+    for piece in weight.pieces():
+        scale[weight.over(piece)], indices[piece.where] = _refit(weight, piece, entries[piece.groups])
+    return scale, Tables(entries[..., None], blocks.rows(indices))
+
+
+def _largest(values: Array, output_axis: int) -> Array:
+    """Returns the largest magnitude of each channel; size 1 on all other axes."""
     others = tuple(axis for axis in range(values.ndim) if axis != output_axis)
-    wide = values.astype(np.float32)
-    scale = np.abs(wide).max(axis=others, keepdims=True)
-    scale[scale == 0] = 1
-    kept = np.ones(1, np.float32) if mask is None else mask.astype(np.float32)
-    weights = np.broadcast_to(np.square(scale) * kept, values.shape)
-    found = kmeans_groups(
-        np.ascontiguousarray(blocks.rows((wide / scale).astype(values.dtype))),
-        1 << stage.nbits,
-        weights=np.ascontiguousarray(blocks.rows(weights)),
-    )
-    entries, indices = found.table, found.indices
-    scale, indices = _refit(wide, kept, scale.astype(values.dtype), entries, indices, blocks, others)
-    return scale, Tables(entries[..., None], indices)
+    if values.dtype != np.float16:
+        least, most = (find(values, others, keepdims=True) for find in (np.min, np.max))
+        largest: Array = np.maximum(-least, most)
+        return largest
+    # The bits of finite numbers are ordered as these are, and far faster to compare: as int16 the positive
+    # ones, as uint16 the negative ones, which have the topmost bit.
+    above = values.view(np.int16).max(axis=others, keepdims=True).clip(min=0).astype(np.uint16)
+    below = values.view(np.uint16).max(axis=others, keepdims=True).clip(min=0x8000) - np.uint16(0x8000)
+    bits: Array = np.maximum(above, below).astype(np.uint16)
+    return bits.view(np.float16)
 
 
-@np.errstate(over="ignore", invalid="ignore")  # a scale whose values overflow is not taken
-def _refit(
-    wide: Array,
-    kept: Array,
-    scale: Array,
-    entries: Array,
-    indices: Array,
-    blocks: Blocks,
-    others: tuple[int, ...],
-) -> tuple[Array, npt.NDArray[np.uint8]]:
-    def error(table_values: Array, scales: Array) -> Array:
-        decoded = (table_values * scales.astype(np.float32)).astype(scales.dtype).astype(np.float32)
-        squares: Array = (np.square(decoded - wide) * kept).sum(axis=others, keepdims=True)
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a scale that overflows is not taken
+def _refit(weight: Normalized, piece: Piece, entries: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
+    """Returns scales and indices of a piece.
+
+    All is computed in units of each channel's first scale, where nothing overflows.
+    """
+    values, scale = weight.values[piece.where], weight.scale_of(piece)
+    kept = np.ones(1, np.uint8) if weight.mask is None else weight.mask[piece.where]
+    unit = scale.astype(np.float32)
+    others = tuple(axis for axis, size in enumerate(scale.shape) if size == 1)
+    target = normalize(values.astype(np.float32), unit)
+
+    def assigned(ratio: Array) -> tuple[npt.NDArray[np.uint8], Array]:
+        rows = np.ascontiguousarray(piece.blocks.rows(normalize(target, ratio)))
+        indices = kernels.nearest_rows(rows, entries)
+        tables = entries.astype(np.float32)
+        found = np.stack([kernels.lookup(*pair) for pair in zip(indices, tables, strict=True)])
+        return piece.blocks.unrows(indices), piece.blocks.unrows(found)
+
+    def error(found: Array, scales: Array) -> Array:
+        decoded = (found * scales.astype(np.float32)).astype(scales.dtype).astype(np.float32)
+        squares: Array = (np.square(decoded / unit - target) * kept).sum(axis=others, keepdims=True)
         return squares
 
-    before = _look_up(entries, indices, blocks)
-    products = (wide * before * kept).sum(axis=others, keepdims=True)
+    indices, before = assigned(np.ones_like(unit))
+    products = (target * before * kept).sum(axis=others, keepdims=True)
     squares = (np.square(before) * kept).sum(axis=others, keepdims=True)
-    fitted = np.where((squares > 0) & (products > 0), products / np.maximum(squares, 1e-30), scale).astype(
-        scale.dtype
-    )
+    fitted = (products / squares * unit).astype(scale.dtype)
     fitted = np.where(np.isfinite(fitted) & (fitted > 0), fitted, scale)
-    nearest = _nearest(entries, np.ascontiguousarray(blocks.rows(wide / fitted.astype(np.float32))))
-    after = _look_up(entries, nearest, blocks)
+    nearest, after = assigned(np.where(unit == 0, 1, fitted / unit))
     better = error(after, fitted) < error(before, scale)
-    chosen = blocks.rows(np.broadcast_to(better, wide.shape))
-    return np.where(better, fitted, scale), np.where(chosen, nearest, indices)
-
-
-def _look_up(entries: Array, indices: Array, blocks: Blocks) -> Array:
-    return blocks.unrows(np.take_along_axis(entries.astype(np.float32), indices.astype(np.intp), axis=1))
-
-
-def _nearest(entries: Array, rows: Array) -> npt.NDArray[np.uint8]:
-    indices = np.empty(rows.shape, np.uint8)
-    for group, row in enumerate(rows):
-        order = np.argsort(entries[group], kind="stable").astype(np.uint8)
-        table = entries[group][order].astype(np.float32)
-        indices[group] = order[np.searchsorted((table[1:] + table[:-1]) / 2, row)]
-    return indices
+    return np.where(better, fitted, scale), np.where(better, nearest, indices)
