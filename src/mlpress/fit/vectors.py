@@ -15,6 +15,8 @@ _LEAST_SAMPLE = 2048
 _SAMPLE_PER_CENTROID = 32
 _GROWTH = 4
 _FRAMED = 512  # points whose median and spread stand for all
+_FAR_PART = 16  # one farthest point is kept to so many points of the first sample
+_STRETCH = 16
 _TRIALS = 3
 _STARTS = 3
 # Lloyd's algorithm overshoots, which takes about half the passes.
@@ -22,14 +24,17 @@ _REACH = 1.8
 # Below, coordinates are not brought to size: the factor would overflow. Above, differences from a mean could.
 _LEAST_SPREAD = 1e-37
 _LARGEST_CENTRED = 1e38
-_SAMPLE_PASSES, _SAMPLE_TOLERANCE = 100, 5e-4
-_LAST_PASSES, _LAST_TOLERANCE = 8, 3e-4
+_SAMPLE_PASSES, _LAST_PASSES = 100, 12
+_TOLERANCE = 5e-4
 
 
 def kmeans_vectors(
     points: Floats, k: int, *, weights: NDArray[np.float32] | None = None, seed: int = 0
 ) -> tuple[Floats, NDArray[np.uint8]]:
     """Clusters points by greedy k-means++ and Lloyd's algorithm, on samples that grow up to all points.
+
+    Every sample holds the points farthest from the middle, since one alone can be worth a centroid. The rest
+    is drawn, and weighted so that it counts for all other points.
 
     Args:
         points: float16 or float32 [n, dim], C-contiguous.
@@ -70,34 +75,37 @@ def _centroids(
     size = max(_LEAST_SAMPLE, _SAMPLE_PER_CENTROID * k)
     if len(points) < 2 * size:
         size = len(points)
-    some, some_weights = _sample(points, weights, size, rng)
-    middle, factor = _frame(points, some)
+    middle, factor = _frame(points, points[_spread(len(points), min(_FRAMED, len(points)), rng)])
+    far = np.zeros(0, np.bool_)
+    if size < len(points):
+        far = _farthest(points, weights, middle, factor, size // _FAR_PART)
+    some, some_weights = _sample(points, weights, far, size, rng)
     # A start on the sample costs little beside passes over all points, so there are several.
     starts = _STARTS if size * _GROWTH <= len(points) else 1
     table, least = np.zeros((k, points.shape[1]), np.float32), np.inf
     for _ in range(starts):
         seeds = kernels.seed(some, some_weights, middle, factor, rng.random((k, _TRIALS)))
         found, errors = kernels.lloyd(
-            some, some_weights, middle, factor, seeds, _REACH, _SAMPLE_PASSES, _SAMPLE_TOLERANCE
+            some, some_weights, middle, factor, seeds, _REACH, _SAMPLE_PASSES, _TOLERANCE
         )
         if errors.sum() < least:
             table, least = found, errors.sum()
     size *= _GROWTH
-    while size < len(points):
-        some, some_weights = _sample(points, weights, size, rng)
+    while size * 2 <= len(points):
+        some, some_weights = _sample(points, weights, far, size, rng)
         table, _ = kernels.lloyd(
-            some, some_weights, middle, factor, table, _REACH, _SAMPLE_PASSES, _SAMPLE_TOLERANCE
+            some, some_weights, middle, factor, table, _REACH, _SAMPLE_PASSES, _TOLERANCE
         )
         size *= _GROWTH
-    table, _ = kernels.lloyd(points, weights, middle, factor, table, _REACH, _LAST_PASSES, _LAST_TOLERANCE)
+    table, _ = kernels.lloyd(points, weights, middle, factor, table, _REACH, _LAST_PASSES, _TOLERANCE)
     table, _ = kernels.lloyd(points, weights, middle, factor, table, 1, 1, 0)
     return middle, factor, table
 
 
 def _frame(points: Floats, some: Floats) -> tuple[NDArray[np.float32], float]:
-    """A middle and a factor that bring the sample to a size of about 1 and let no square overflow."""
+    """A middle and a factor that bring some points to a size of about 1 and let no square of any overflow."""
     peak = float(affine.symmetric_scales(points.reshape(1, -1), 2)[0])
-    wide = some[:: max(1, len(some) // _FRAMED)].astype(np.float32)
+    wide = some.astype(np.float32)
     # Medians: a point far away would carry means off and cost the others their last bits.
     middle = np.median(wide, axis=0) if peak < _LARGEST_CENTRED else np.zeros(points.shape[1], np.float32)
     distances = np.abs(wide - middle)
@@ -105,14 +113,48 @@ def _frame(points: Floats, some: Floats) -> tuple[NDArray[np.float32], float]:
     return middle, 1 / spread if spread > _LEAST_SPREAD else 1.0
 
 
+def _farthest(
+    points: Floats,
+    weights: NDArray[np.float32] | None,
+    middle: NDArray[np.float32],
+    factor: float,
+    count: int,
+) -> NDArray[np.bool_]:
+    """Marks the points with the ``count`` largest weighted distances from the middle, less than n / 16."""
+    distances = np.zeros(len(points), np.float32)
+    for column, centre in zip(points.T, middle, strict=True):
+        distances += np.square((column.astype(np.float32) - centre) * np.float32(factor))
+    if weights is not None:
+        distances *= weights
+    # A cheap bound: the farthest points of that many stretches are that many points.
+    peaks = distances[: len(points) // _STRETCH * _STRETCH].reshape(-1, _STRETCH).max(axis=1)
+    candidates = np.flatnonzero(distances >= np.partition(peaks, -count)[-count])
+    far = np.zeros(len(points), np.bool_)
+    far[candidates[np.argpartition(distances[candidates], -count)[-count:]]] = True
+    return far
+
+
 def _sample(
-    points: Floats, weights: NDArray[np.float32] | None, size: int, rng: np.random.Generator
+    points: Floats,
+    weights: NDArray[np.float32] | None,
+    far: NDArray[np.bool_],
+    size: int,
+    rng: np.random.Generator,
 ) -> tuple[Floats, NDArray[np.float32] | None]:
-    """Points spread evenly, one drawn from each of ``size`` stretches, and their weights."""
+    """The far points, about ``size`` of the others, and weights that make these count for all others."""
     if len(points) <= size:
         return points, weights
-    chosen = ((np.arange(size) + rng.random(size)) * (len(points) / size)).astype(np.int64)
-    return points[chosen], None if weights is None else weights[chosen]
+    kept, others = np.flatnonzero(far), _spread(len(points), size, rng)
+    others = others[~far[others]]
+    chosen = np.concatenate([kept, others])
+    mass = np.ones(len(chosen), np.float32) if weights is None else weights[chosen]
+    mass[: len(kept)] *= len(others) / (len(points) - len(kept))
+    return points.take(chosen, axis=0), mass
+
+
+def _spread(count: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Positions spread evenly, one drawn from each of ``size`` stretches."""
+    return ((np.arange(size) + rng.random(size)) * (count / size)).astype(np.int64)
 
 
 def _distinct(points: Floats, k: int) -> tuple[Floats, NDArray[np.uint8]] | None:

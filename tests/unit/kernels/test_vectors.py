@@ -93,6 +93,19 @@ def test_the_error_is_that_of_a_good_clustering(dim: int) -> None:
     assert squared_error(points, table, labels) / (0.05**2 * points.size) < {2: 0.1105, 4: 0.350}[dim]
 
 
+@pytest.mark.parametrize("dim", [2, 4])
+def test_a_point_so_far_that_it_is_worth_a_centroid_gets_one(dim: int) -> None:
+    points = normal_points(40_000, dim)
+    outliers = [11, 20_000, 39_999]
+    points[outliers] = np.array([[5, 0], [-3, 4], [0, -8]], np.float16).repeat(dim // 2, axis=1)
+    table, labels = kmeans_vectors(points, 16)
+    assert np.array_equal(table[labels[outliers]], points[outliers])
+    assert np.bincount(labels)[labels[outliers]].tolist() == [1, 1, 1]
+    # The 13 other centroids serve their points about as well as if there were no outliers.
+    plain = np.delete(points, outliers, axis=0)
+    assert squared_error(points, table, labels) < 1.02 * squared_error(plain, *kmeans_vectors(plain, 13))
+
+
 def test_labels_belong_to_the_rounded_table() -> None:
     points = (1000 + normal_points(5000, 2, np.float32)).astype(np.float32)
     table, labels = kmeans_vectors(points, 32)
