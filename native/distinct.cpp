@@ -115,16 +115,40 @@ void DistinctValues::sort_row(const Row* row, const float* row_weights, int64_t 
   }
 }
 
-void DistinctValues::count_halves(const uint16_t* row, int64_t count) {
+bool DistinctValues::count_halves(const uint16_t* row, int64_t count) {
   counts_.assign(65536, 0);
   kmeans().histogram_half(row, count, counts_.data());
+  const uint32_t* counts = counts_.data();
+  uint32_t nonfinite = 0;
+  for (uint32_t bits = 0x7c00; bits < 0x8000; ++bits) nonfinite |= counts[bits] | counts[bits | 0x8000];
+  if (nonfinite != 0) return false;
   counts_[0] += counts_[0x8000];
-  for (uint32_t bits = 0xfbff; bits > 0x8000; --bits) {
-    if (counts_[bits]) push(baseline::half_to_float(static_cast<uint16_t>(bits)), counts_[bits]);
+  counts_[0x8000] = 0;
+  // Used bins in ascending order of their values. Which bins are used is not to be foretold, so no branch asks, but
+  // whole stretches of exponents that do not occur are left out.
+  constexpr uint32_t stretch = 64;
+  keys_.resize(65536 + 1);
+  uint32_t* used = keys_.data();
+  size_t size = 0;
+  for (uint32_t start = 0; start < 2 * 0x7c00; start += stretch) {
+    const bool negative = start < 0x7c00;
+    const uint32_t first = negative ? 0xfc00 - stretch - start : start - 0x7c00;
+    uint32_t any = 0;
+    for (uint32_t i = 0; i < stretch; ++i) any |= counts[first + i];
+    if (any == 0) continue;
+    for (uint32_t i = 0; i < stretch; ++i) {
+      const uint32_t bits = negative ? first + stretch - 1 - i : first + i;
+      used[size] = bits;
+      size += counts[bits] != 0;
+    }
   }
-  for (uint32_t bits = 0; bits < 0x7c00; ++bits) {
-    if (counts_[bits]) push(baseline::half_to_float(static_cast<uint16_t>(bits)), counts_[bits]);
+  values.resize(size);
+  weights.resize(size);
+  for (size_t i = 0; i < size; ++i) {
+    values[i] = baseline::half_to_float(static_cast<uint16_t>(used[i]));
+    weights[i] = counts[used[i]];
   }
+  return true;
 }
 
 void DistinctValues::weigh_halves(const uint16_t* row, const float* row_weights, int64_t count) {
@@ -139,10 +163,12 @@ void DistinctValues::weigh_halves(const uint16_t* row, const float* row_weights,
   }
 }
 
-void DistinctValues::collect(const uint16_t* row, const float* row_weights, int64_t count) {
+bool DistinctValues::collect(const uint16_t* row, const float* row_weights, int64_t count) {
+  if (count >= min_count_for_bins && row_weights == nullptr) return count_halves(row, count);
+  if (kmeans().nonfinite_half(row, count) != 0) return false;
   if (count < min_count_for_bins) sort_row(row, row_weights, count, HalfCodec{});
-  else if (row_weights == nullptr) count_halves(row, count);
   else weigh_halves(row, row_weights, count);
+  return true;
 }
 
 bool DistinctValues::merge_floats(const float* row, const float* row_weights, int64_t count) {
@@ -163,34 +189,38 @@ bool DistinctValues::merge_floats(const float* row, const float* row_weights, in
   return false;
 }
 
-void DistinctValues::collect(const float* row, const float* row_weights, int64_t count) {
-  if (count >= min_count_to_merge && merge_floats(row, row_weights, count)) return;
+bool DistinctValues::collect(const float* row, const float* row_weights, int64_t count) {
+  if (kmeans().nonfinite_float(row, count) != 0) return false;
+  if (count >= min_count_to_merge && merge_floats(row, row_weights, count)) return true;
   sort_row(row, row_weights, count, FloatCodec{});
+  return true;
 }
 
-void DistinctValues::collect(const int8_t* row, const float* row_weights, int64_t count) {
+bool DistinctValues::collect(const int8_t* row, const float* row_weights, int64_t count) {
   double masses[256] = {0};
   for (int64_t i = 0; i < count; ++i) masses[row[i] + 128] += row_weights == nullptr ? 1.0 : row_weights[i];
   for (int bin = 0; bin < 256; ++bin) push(bin - 128, masses[bin]);
+  return true;
 }
 
-void DistinctValues::collect(const uint8_t* row, const float* row_weights, int64_t count) {
+bool DistinctValues::collect(const uint8_t* row, const float* row_weights, int64_t count) {
   double masses[256] = {0};
   for (int64_t i = 0; i < count; ++i) masses[row[i]] += row_weights == nullptr ? 1.0 : row_weights[i];
   for (int bin = 0; bin < 256; ++bin) push(bin, masses[bin]);
+  return true;
 }
 
 template <class T>
-void DistinctValues::read(const T* row, const float* row_weights, int64_t count) {
+bool DistinctValues::read(const T* row, const float* row_weights, int64_t count) {
   values.clear();
   weights.clear();
-  collect(row, row_weights, count);
-  if (values.empty() && row_weights != nullptr) collect(row, nullptr, count);
+  if (!collect(row, row_weights, count)) return false;
+  return !values.empty() || row_weights == nullptr || collect(row, nullptr, count);
 }
 
-template void DistinctValues::read(const uint16_t*, const float*, int64_t);
-template void DistinctValues::read(const float*, const float*, int64_t);
-template void DistinctValues::read(const int8_t*, const float*, int64_t);
-template void DistinctValues::read(const uint8_t*, const float*, int64_t);
+template bool DistinctValues::read(const uint16_t*, const float*, int64_t);
+template bool DistinctValues::read(const float*, const float*, int64_t);
+template bool DistinctValues::read(const int8_t*, const float*, int64_t);
+template bool DistinctValues::read(const uint8_t*, const float*, int64_t);
 
 }  // namespace mlpress

@@ -51,11 +51,11 @@ struct CentroidsOf<float> {
 template <class T>
 class RowClusterer {
  public:
-  // Fills table[k] and indices[count]; entries that are not needed are zero.
-  void cluster(const T* row, const float* weights, int64_t count, int k, T* table, uint8_t* indices) {
+  // Fills table[k] and indices[count]; entries that are not needed are zero. Returns false if a value is not finite.
+  bool cluster(const T* row, const float* weights, int64_t count, int k, T* table, uint8_t* indices) {
     std::fill(table, table + k, T{0});
-    if (count == 0) return;
-    distinct_.read(row, weights, count);
+    if (count == 0) return true;
+    if (!distinct_.read(row, weights, count)) return false;
     const int64_t used = std::min<int64_t>(k, distinct_.size());
     if (used == distinct_.size()) {
       for (int64_t j = 0; j < used; ++j) table[j] = encode<T>(distinct_.values[j]);
@@ -68,6 +68,7 @@ class RowClusterer {
     for (int64_t j = 0; j < used; ++j) entries[j] = decode(table[j]);
     nearest_.load(entries, static_cast<int>(used));
     nearest_.assign(row, count, indices);
+    return true;
   }
 
  private:
@@ -78,16 +79,12 @@ class RowClusterer {
 
 int64_t count_nonfinite(const uint16_t* values, int64_t count) { return kmeans().nonfinite_half(values, count); }
 int64_t count_nonfinite(const float* values, int64_t count) { return kmeans().nonfinite_float(values, count); }
-template <class T>
-int64_t count_nonfinite(const T*, int64_t) {
-  return 0;
-}
-
 // Positions in a row are 32-bit.
 constexpr int64_t max_row = int64_t{1} << 30;
 
+// Returns false, with the outputs half done, if a value is not finite.
 template <class T>
-void kmeans_rows(In2<T> rows, std::optional<In2<float>> weights, Out2<T> table, Out2<uint8_t> indices) {
+bool kmeans_rows(In2<T> rows, std::optional<In2<float>> weights, Out2<T> table, Out2<uint8_t> indices) {
   const int64_t row_count = static_cast<int64_t>(rows.shape(0)), count = static_cast<int64_t>(rows.shape(1));
   const int64_t k = static_cast<int64_t>(table.shape(1));
   require(k >= 1 && k <= 256, "k must be 1 to 256");
@@ -103,13 +100,15 @@ void kmeans_rows(In2<T> rows, std::optional<In2<float>> weights, Out2<T> table, 
   T* target = table.data();
   uint8_t* target_indices = indices.data();
   nb::gil_scoped_release release;
-  require(count_nonfinite(source, row_count * count) == 0, "a value is not finite");
   require(!weights || count_nonfinite(source_weights, row_count * count) == 0, "a weight is not finite");
   RowClusterer<T> clusterer;
   for (int64_t r = 0; r < row_count; ++r) {
-    clusterer.cluster(source + r * count, source_weights ? source_weights + r * count : nullptr, count,
-                      static_cast<int>(k), target + r * k, target_indices + r * count);
+    if (!clusterer.cluster(source + r * count, source_weights ? source_weights + r * count : nullptr, count,
+                           static_cast<int>(k), target + r * k, target_indices + r * count)) {
+      return false;
+    }
   }
+  return true;
 }
 
 template <class T>
@@ -143,8 +142,7 @@ nb::tuple distinct_values(In<T> row, std::optional<In<float>> weights) {
   auto distinct = std::make_unique<DistinctValues>();
   {
     nb::gil_scoped_release release;
-    require(count_nonfinite(source, count) == 0, "a value is not finite");
-    distinct->read(source, source_weights, count);
+    require(distinct->read(source, source_weights, count), "a value is not finite");
   }
   const size_t size = distinct->values.size();
   double* values = distinct->values.data();

@@ -126,24 +126,25 @@ double PathFinder::search(const Cost& cost, int32_t m, int64_t k, double price, 
     add_up(cost, found);
     return 0;
   }
-  add_up(cost, few_);
-  add_up(cost, many_);
   double few_price = std::numeric_limits<double>::infinity(), many_price = 0;
   for (int pass = 0;; ++pass) {
-    const double chord = (few_.cost - many_.cost) / static_cast<double>(many_.steps() - few_.steps());
     const bool on_chord = pass >= 6 || many_.steps() - few_.steps() <= 3 || !(price > 0) || !std::isfinite(price);
-    if (on_chord) price = chord;
+    if (on_chord) {
+      if (few_.steps() == 1) add_up(cost, few_);
+      if (many_.steps() == m) add_up(cost, many_);
+      price = (few_.cost - many_.cost) / static_cast<double>(many_.steps() - few_.steps());
+    }
     solve(cost, m, price, found);
     const int64_t steps = found.steps();
     if (steps == k) return price;
     if (on_chord) {
       // Nothing below the line through the two paths: every number of steps between theirs lies on it.
-      const double line = few_.cost + chord * static_cast<double>(few_.steps());
-      const bool lower = found.cost + chord * static_cast<double>(steps) < line * (1 - 1e-13);
+      const double line = few_.cost + price * static_cast<double>(few_.steps());
+      const bool lower = found.cost + price * static_cast<double>(steps) < line * (1 - 1e-13);
       if (steps <= few_.steps() || steps >= many_.steps() || !lower) {
         splice(few_, many_, k, found);
         add_up(cost, found);
-        return chord;
+        return price;
       }
     }
     if (steps < k) {

@@ -50,8 +50,8 @@ def kmeans_groups(
         A group with fewer distinct values than k keeps them exactly, and its table ends in zeros.
 
     Raises:
-        ValueError: A weight is NaN or infinite (the message says how many), or an argument is not as
-            described.
+        NonFiniteWeightError: A weight is NaN or infinite (the message says how many).
+        ValueError: An argument is not as described.
     """
     table, indices = kmeans_rows(groups, k, weights)
     return KMeansResult(table, indices)

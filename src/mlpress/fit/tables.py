@@ -45,12 +45,12 @@ def fit_tables(stage: Palettize, rows: Rows, shape: tuple[int, ...] = (-1,)) -> 
         NonFiniteWeightError: A value is NaN or infinite.
         RecipeError: A custom function returns what is no table.
     """
-    for values in [rows] if isinstance(rows, np.ndarray) else rows:
-        check_finite(values)
     if stage.mode == "kmeans" and isinstance(rows, np.ndarray) and rows.ndim == 2:
         assert stage.nbits is not None
-        found = kmeans_groups(np.ascontiguousarray(rows), 1 << stage.nbits)
+        found = kmeans_groups(np.ascontiguousarray(rows), 1 << stage.nbits)  # looks for NaN itself
         return Tables(found.table[..., None], found.indices)
+    for values in [rows] if isinstance(rows, np.ndarray) else rows:
+        check_finite(values)
     fitted = [_fit_row(stage, np.ascontiguousarray(row), shape) for row in rows]
     size = max(len(table) for table, _ in fitted) if stage.nbits is None else 1 << stage.nbits
     entries = np.zeros((len(fitted), _table_size(size), *(rows[0].shape[1:] or (1,))), rows[0].dtype)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpress.errors import NonFiniteWeightError
 from mlpress.kernels._backend import native
 from mlpress.kernels.reference import kmeans as reference
 
@@ -26,7 +27,7 @@ def _rows(name: str, array: NDArray[Any], dimensions: int) -> NDArray[Any]:
 def _finite(name: str, array: NDArray[Any]) -> None:
     bad = count_nonfinite(array)
     if bad:
-        raise ValueError(f"{bad} of {array.size} {name} are not finite")
+        raise NonFiniteWeightError(f"{bad} of {array.size} {name} are NaN or infinite")
 
 
 def _weights(weights: NDArray[np.float32] | None, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
@@ -85,18 +86,20 @@ def kmeans_rows(
         distinct values than k has exactly these, followed by zeros that no index uses.
 
     Raises:
-        ValueError: A value is NaN or infinite, or an argument is not as described.
+        NonFiniteWeightError: A value is NaN or infinite.
+        ValueError: An argument is not as described.
     """
     rows = _rows("rows", rows, 2)
     if not 1 <= k <= MAX_ENTRIES:
         raise ValueError(f"k is {k}; allowed are 1 to {MAX_ENTRIES}")
-    _finite("values", rows)
     weights = _weights(weights, rows.shape)
     if native is None:
+        _finite("values", rows)
         return reference.kmeans_rows(rows, k, weights)
     table = np.empty((rows.shape[0], k), rows.dtype)
     indices = np.empty(rows.shape, np.uint8)
-    native.kmeans_rows(_raw(rows), weights, _raw(table), indices)
+    if not native.kmeans_rows(_raw(rows), weights, _raw(table), indices):
+        _finite("values", rows)  # raises and says how many
     return table, indices
 
 
@@ -149,7 +152,8 @@ def distinct_values(
         Values float64 ``[m]`` ascending and weights float64 ``[m]``.
 
     Raises:
-        ValueError: A value is NaN or infinite, or an argument is not as described.
+        NonFiniteWeightError: A value is NaN or infinite.
+        ValueError: An argument is not as described.
     """
     row = _rows("row", row, 1)
     _finite("values", row)

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlpress import kernels
+from mlpress.errors import NonFiniteWeightError
 from mlpress.fit.kmeans import KMeansResult, kmeans_groups
 
 per_variant = settings(
@@ -189,8 +190,16 @@ def test_empty_groups_have_tables_of_zeros(dtype: type) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_values_that_are_not_finite_are_counted(dtype: type) -> None:
     groups = np.array([[1, np.nan, 2], [np.inf, -np.inf, 3]], dtype)
-    with pytest.raises(ValueError, match="3 of 6 values are not finite"):
+    with pytest.raises(NonFiniteWeightError, match="3 of 6 values are NaN or infinite"):
         kmeans_groups(groups, 2)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_not_finite_is_found_in_a_long_row(bad: float) -> None:
+    row = np.linspace(-1, 1, 20000).astype(np.float16)
+    row[777] = bad
+    with pytest.raises(NonFiniteWeightError, match="1 of 20000 values are NaN or infinite"):
+        kmeans_groups(row[None], 16)
 
 
 def test_bad_arguments_are_named() -> None:
@@ -222,10 +231,12 @@ def test_nearest_is_the_first_of_the_nearest_entries(size: int, entries: int, dt
     assert np.array_equal(kernels.nearest_rows(row[None], table[None])[0], distance.argmin(axis=1))
 
 
-def test_nearest_handles_every_half() -> None:
+@pytest.mark.parametrize("entries", [1, 2, 3, 4, 7, 8, 9, 16, 17, 36])
+def test_nearest_handles_every_half(entries: int) -> None:
     halves = np.arange(65536, dtype=np.uint16).view(np.float16)
     halves = halves[np.isfinite(halves)]
     table = np.array([-70000.0, -3.0, -1e-8, 0.0, 2e-8, 0.5, 1e4] + [0.01 * i for i in range(1, 30)])
+    table = table[:entries]
     distance = np.abs(halves.astype(np.float64)[:, None] - table)
     assert np.array_equal(kernels.nearest_rows(halves[None], table[None])[0], distance.argmin(axis=1))
 
