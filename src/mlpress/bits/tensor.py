@@ -24,7 +24,7 @@ class Tensor:
         buffer: Read-only bytes, ``dtype.nbytes(size)`` of them.
     """
 
-    __slots__ = ("buffer", "dtype", "shape")
+    __slots__ = ("_address", "buffer", "dtype", "shape")
 
     def __init__(self, dtype: DType, shape: tuple[int, ...], buffer: bytes | memoryview) -> None:
         """Wraps `buffer` without copying it.
@@ -39,6 +39,7 @@ class Tensor:
         self.dtype = dtype
         self.shape = shape
         self.buffer = view
+        self._address: tuple[int, int] | None = None
 
     @classmethod
     def from_numpy(cls, array: npt.NDArray[Any], dtype: DType | None = None) -> Tensor:
@@ -76,7 +77,10 @@ class Tensor:
     @property
     def address(self) -> tuple[int, int]:
         """Where the bytes lie, as (address, length): equal for tensors that share storage while both live."""
-        return (np.frombuffer(self.buffer, np.uint8).ctypes.data if self.nbytes else 0, self.nbytes)
+        if self._address is None:
+            start = np.frombuffer(self.buffer, np.uint8).ctypes.data if self.nbytes else 0
+            self._address = start, self.nbytes
+        return self._address
 
     def numpy(self) -> npt.NDArray[Any]:
         """Returns the elements, shape `shape`, dtype ``dtype.storage``, read-only.

@@ -31,7 +31,7 @@ def canonical(encoding: Encoding, opset: Opset) -> Encoding:
 
 
 def canonical_program(program: Program) -> Program:
-    """Returns a copy of `program` with every constant in the form that its opset expects.
+    """Returns `program` with every constant in the form that its opset expects; itself if they are so.
 
     Constants that share their storage still do afterwards.
     """
@@ -45,8 +45,9 @@ def canonical_program(program: Program) -> Program:
             key = storage_key(encoding), function.opset
             if key not in forms:
                 forms[key] = canonical(encoding, function.opset)
-            replaced[constant] = forms[key]
-    return with_constants(program, replaced)
+            if forms[key] is not encoding:
+                replaced[constant] = forms[key]
+    return with_constants(program, replaced) if replaced else program
 
 
 def _behind_lookup(encoding: Encoding) -> Encoding:
