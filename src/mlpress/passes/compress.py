@@ -183,7 +183,8 @@ def _results(
         for key, job in jobs:
             yield key, run(job)
         return
-    limit = options.workers if options.executor is None else 2 * options.workers
+    # More than are worked on: a worker that is done finds the next job while its result is taken care of.
+    limit = 2 * options.workers
     own = ThreadPoolExecutor(options.workers) if options.executor is None else None
     with own or nullcontext():
         executor = own or options.executor
