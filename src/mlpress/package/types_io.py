@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from mlpress import bits
@@ -43,6 +44,13 @@ def read_type(proto: pb.ValueType) -> Type:
     Raises:
         InvalidProgramError: The type is missing, unknown, or contradicts itself.
     """
+    return _parse_type(proto.SerializeToString())
+
+
+@lru_cache(maxsize=4096)
+def _parse_type(data: bytes) -> Type:
+    """Programs state few types, each many times."""
+    proto = pb.ValueType.FromString(data)
     match proto.WhichOneof("type"):
         case "tensorType":
             return _read_tensor_type(proto.tensorType)
