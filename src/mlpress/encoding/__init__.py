@@ -1,6 +1,7 @@
 """The encoding tree: how a weight is stored."""
 
 from mlpress.encoding.blocks import Blocks, from_vectors, to_vectors
+from mlpress.encoding.compare import squared_error
 from mlpress.encoding.decode import decode, decode_masked, decode_rows, row_ranges
 from mlpress.encoding.nodes import Affine, Dense, Encoding, Lut, Scatter, Sparse, size_of
 from mlpress.encoding.walk import describe, map_tensors, nbytes, nbytes_by_address, storage_key, tensors
@@ -23,6 +24,7 @@ __all__ = [
     "nbytes_by_address",
     "row_ranges",
     "size_of",
+    "squared_error",
     "storage_key",
     "tensors",
     "to_vectors",

@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from mlpress import kernels
-from mlpress.encoding import Encoding, decode_rows, row_ranges, size_of
+from mlpress.encoding import Encoding, size_of, squared_error
 from mlpress.errors import NonFiniteWeightError, NotApplicableError
 from mlpress.fit.layout import Layout
 from mlpress.fit.palettize import palettize
@@ -61,7 +58,7 @@ def run(job: Job) -> Fitted | str:
             encoding = _apply(stage, encoding, job)
         except (NotApplicableError, NonFiniteWeightError) as reason:
             return f"{stage_name(stage)}: {reason}"
-    error, signal = _squares(job.encoding, encoding)
+    error, signal = squared_error(job.encoding, encoding)
     if not math.isfinite(error):
         return f"{stage_name(job.stages[-1])}: its largest values would overflow {encoding.dtype}"
     return Fitted(encoding, error, signal)
@@ -73,13 +70,3 @@ def _apply(stage: Stage, encoding: Encoding, job: Job) -> Encoding:
     if isinstance(stage, Palettize):
         return palettize(stage, encoding, job.layout)
     return quantize(stage, encoding, job.layout, job.encoding)
-
-
-def _squares(before: Encoding, after: Encoding) -> tuple[float, float]:
-    """Returns the sums of squared differences and of the squares of `before`."""
-    error = signal = 0.0
-    for start, stop in row_ranges(before, after):
-        parts = (np.ascontiguousarray(decode_rows(encoding, start, stop)) for encoding in (before, after))
-        part_error, part_signal = kernels.sum_squared_error(*(part.reshape(-1) for part in parts))
-        error, signal = error + part_error, signal + part_signal
-    return error, signal

@@ -7,11 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from mlpress import kernels
-from mlpress.encoding import Encoding, decode, describe, tensors
+from mlpress.encoding import Encoding, describe, squared_error, tensors
 from mlpress.mil import Program, canonical_nbytes
 from mlpress.package import release
 from mlpress.passes.report import snr_db
@@ -65,7 +61,7 @@ def signal_to_noise(first: Encoding, second: Encoding) -> float | None:
         return math.inf
     if first.shape != second.shape:
         return None
-    noise, signal = _squares(decode(first), decode(second))
+    noise, signal = squared_error(first, second)
     if not math.isfinite(noise) or not math.isfinite(signal):
         return None
     return snr_db(noise, signal)
@@ -103,10 +99,3 @@ def _words(weight: Weight | None) -> str | None:
 
 def _nbytes(weight: Weight | None) -> int | None:
     return None if weight is None else canonical_nbytes(weight.encoding, weight.function.opset)
-
-
-def _squares(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[float, float]:
-    """Returns the sums of squared differences and of squared values of `first`."""
-    common = np.float16 if first.dtype == second.dtype == np.float16 else np.float32
-    flat = (np.ascontiguousarray(values, common).reshape(-1) for values in (first, second))
-    return kernels.sum_squared_error(*flat)
