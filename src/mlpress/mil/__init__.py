@@ -1,7 +1,7 @@
 """The program: types, operations, and how its constants are stored in each opset."""
 
 from mlpress.mil.canonical import canonical, canonical_nbytes, canonical_program
-from mlpress.mil.legal import check_legal, why_illegal
+from mlpress.mil.legal import why_illegal
 from mlpress.mil.lift import lift
 from mlpress.mil.lower import literal, lower
 from mlpress.mil.opset import Opset
@@ -49,7 +49,6 @@ __all__ = [
     "canonical",
     "canonical_nbytes",
     "canonical_program",
-    "check_legal",
     "lift",
     "literal",
     "lower",

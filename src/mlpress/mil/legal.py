@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mlpress.bits import FLOAT32, INT4, INT8, UINT3, UINT4, UINT8
 from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, Sparse
-from mlpress.errors import LegalityError
 from mlpress.mil.opset import Opset
 
 
@@ -19,13 +18,6 @@ def why_illegal(encoding: Encoding, opset: Opset) -> str | None:
     if opset < Opset.CoreML8:
         return _why_illegal_before_ios18(encoding, opset)
     return _why_illegal_since_ios18(encoding)
-
-
-def check_legal(encoding: Encoding, opset: Opset) -> None:
-    """Raises LegalityError, with the reason, if `opset` cannot express `encoding`."""
-    reason = why_illegal(encoding, opset)
-    if reason is not None:
-        raise LegalityError(reason)
 
 
 def is_cast(encoding: Encoding) -> bool:
