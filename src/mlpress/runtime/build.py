@@ -1,0 +1,255 @@
+"""From a function of a program to an fx graph module."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import torch
+from torch import fx, nn
+
+from mlpress import bits, ops
+from mlpress.encoding import storage_key
+from mlpress.errors import InvalidProgramError
+from mlpress.mil import (
+    Block,
+    Constant,
+    Function,
+    Literal,
+    Operand,
+    Operation,
+    Opset,
+    StateType,
+    TensorType,
+    Value,
+)
+from mlpress.runtime.arguments import arguments, host_value
+from mlpress.runtime.check import check_supported
+from mlpress.runtime.constants import EncodedWeight, python_value, tensor
+from mlpress.runtime.control_flow import Cond, While
+from mlpress.runtime.options import RunOptions
+from mlpress.runtime.precision import Float16
+from mlpress.runtime.scope import free_values
+from mlpress.runtime.state import state_type, zeros
+
+
+def build(name: str, function: Function, options: RunOptions) -> fx.GraphModule:
+    """Returns `function` as a graph module on `options.device`.
+
+    Its `forward` takes the inputs in the function's order, states left out, and returns the outputs by name
+    in a dictionary. Weights are parameters under the names of the constants, states are buffers. The nodes
+    that hold values of the program have them as ``meta["value"]`` and what made them as
+    ``meta["operation"]``.
+
+    Args:
+        name: Name of the function, for messages.
+        function: Not changed.
+        options: `compile` is left to the caller.
+
+    Raises:
+        UnsupportedModelError: The function has operations that cannot be run; all are listed.
+        InvalidProgramError: An operand is not what its operation takes.
+    """
+    check_supported(name, function)
+    shared = _Shared(function.opset, options)
+    builder = _BlockBuilder(shared, {})
+    for value in function.inputs:
+        if isinstance(value.type, StateType):
+            builder.define_state(value, state_type(value))
+        else:
+            builder.define_input(value)
+    builder.run(function.block)
+    builder.graph.output({value.name: builder.node(value) for value in function.block.outputs})
+    return builder.module().to(options.device)
+
+
+class _Shared:
+    """What all blocks of a function share while it is built."""
+
+    def __init__(self, opset: Opset, options: RunOptions) -> None:
+        self.opset = opset
+        self.keep_encoded = options.weights == "encoded"
+        self.rounding = Float16() if options.precision == "float16" else None
+        self._decoded: dict[object, torch.Tensor] = {}
+
+    def stored(self, constant: Constant) -> torch.Tensor:
+        """Returns `constant`, as a parameter if it is floats with axes; those that share bytes are tied."""
+        data = constant.data
+        key = id(data) if isinstance(data, Literal) else storage_key(data)
+        if key not in self._decoded:
+            made = tensor(data)
+            self._decoded[key] = nn.Parameter(made) if made.is_floating_point() and made.dim() else made
+        return self._decoded[key]
+
+
+class _BlockBuilder:
+    """Builds the graph of one block. Nested blocks know outer constants; other outer values are inputs."""
+
+    def __init__(self, shared: _Shared, constants: Mapping[Value, Constant]) -> None:
+        self.graph = fx.Graph()
+        self._shared = shared
+        self._root = nn.Module()
+        self._constants = dict(constants)
+        self._nodes: dict[Value, fx.Node] = {}
+        self._anchor: str | None = None
+        self._rounding: str | None = None
+
+    def module(self) -> fx.GraphModule:
+        module = fx.GraphModule(self._root, self.graph)
+        if self._anchor is not None:
+            module._non_persistent_buffers_set.add(self._anchor)
+        return module
+
+    # ---- operands ----
+
+    def anchor(self) -> fx.Node:
+        """Returns a node for an empty tensor on the device of the module."""
+        if self._anchor is None:
+            self._anchor = self._keep("anchor", torch.empty(0))
+        return self.graph.get_attr(self._anchor)
+
+    def node(self, operand: Operand) -> fx.Node:
+        """Returns the node that holds `operand` as a tensor, or as a list of tensors."""
+        if isinstance(operand, Literal):
+            return self.graph.get_attr(self._keep("literal", tensor(operand)))
+        if operand in self._nodes:
+            return self._nodes[operand]
+        constant = self._constants.get(operand)
+        if constant is None:
+            raise InvalidProgramError(f"the value {operand.name!r} is used before it is defined")
+        if self._shared.keep_encoded and isinstance(constant.output.type, TensorType):
+            return self._decoding(constant)
+        path = self._keep(constant.name, self._shared.stored(constant))
+        self._nodes[operand] = self.graph.get_attr(path)
+        return self._nodes[operand]
+
+    def plain(self, operand: Operand) -> Any:
+        """Returns `operand` as a plain value if it is known now, else a node that reads it in the run."""
+        if isinstance(operand, Literal):
+            return python_value(operand)
+        constant = self._constants.get(operand)
+        if constant is not None:
+            return python_value(constant.data)
+        return self.graph.call_function(host_value, (self.node(operand),))
+
+    # ---- definitions ----
+
+    def define_input(self, value: Value) -> None:
+        self._hold(value, self.graph.placeholder(value.name), "input", value.name)
+
+    def define_state(self, value: Value, kind: TensorType) -> None:
+        node = self.graph.get_attr(self._keep(value.name, zeros(kind)))
+        node.meta["state"] = value.name
+        self._nodes[value] = node
+
+    def run(self, block: Block) -> None:
+        """Adds every operation of `block`."""
+        for node in block.operations:
+            if isinstance(node, Constant):
+                self._constants[node.output] = node
+            elif node.type in _STRUCTURAL:
+                _STRUCTURAL[node.type](self, node)
+            else:
+                self._call(node)
+
+    def _call(self, operation: Operation) -> None:
+        version = ops.lookup(operation.type, self._shared.opset)
+        assert version is not None  # check_supported has looked
+        call = self.graph.call_function(version.function, (), arguments(operation, version, self))
+        self._define(operation, call, several=len(operation.outputs) > 1)
+
+    def _define(self, operation: Operation, call: fx.Node, several: bool) -> None:
+        for index, value in enumerate(operation.outputs):
+            node = self.graph.call_function(operator.getitem, (call, index)) if several else call
+            self._hold(value, node, operation.type, operation.name)
+
+    def _hold(self, value: Value, node: fx.Node, kind: str, name: str) -> None:
+        if self._shared.rounding is not None and _is_float16(value):
+            if self._rounding is None:
+                self._rounding = self._free_name("float16")
+                self._root.add_module(self._rounding, self._shared.rounding)
+            node = self.graph.call_module(self._rounding, (node, name, kind))
+        node.meta["value"], node.meta["operation"] = value, kind
+        self._nodes[value] = node
+
+    # ---- structure ----
+
+    def _cond(self, operation: Operation) -> None:
+        predicate = self._operand(operation, "pred")
+        self._control_flow(operation, Cond, predicate)
+
+    def _while_loop(self, operation: Operation) -> None:
+        bound = operation.inputs["loop_vars"]
+        values = bound if isinstance(bound, tuple) else (bound,)
+        self._control_flow(operation, While, tuple(map(self.node, values)))
+
+    def _control_flow(self, operation: Operation, module: type[Cond | While], argument: Any) -> None:
+        captured = free_values(operation.blocks, self._constants)
+        blocks = [self._nested(block, captured) for block in operation.blocks]
+        path = self._free_name(operation.name)
+        self._root.add_module(path, module(*blocks))
+        call = self.graph.call_module(path, (argument, tuple(map(self.node, captured))))
+        self._define(operation, call, several=True)
+
+    def _nested(self, block: Block, captured: Sequence[Value]) -> fx.GraphModule:
+        nested = _BlockBuilder(self._shared, self._constants)
+        for value in (*block.inputs, *captured):
+            nested.define_input(value)
+        nested.run(block)
+        nested.graph.output(tuple(map(nested.node, block.outputs)))
+        return nested.module()
+
+    def _read_state(self, operation: Operation) -> None:
+        call = self.graph.call_function(torch.clone, (self._operand(operation, "input"),))
+        self._define(operation, call, several=False)
+
+    def _write_state(self, operation: Operation) -> None:
+        state, data = self._operand(operation, "input"), self._operand(operation, "data")
+        self.graph.call_method("copy_", (state, data))
+
+    def _classify(self, operation: Operation) -> None:
+        flat = self.graph.call_method("flatten", (self._operand(operation, "probabilities"),))
+        best = self.graph.call_function(torch.argmax, (flat,))
+        for value, node in zip(operation.outputs, (best, flat), strict=True):
+            self._hold(value, node, operation.type, operation.name)
+
+    def _operand(self, operation: Operation, name: str) -> fx.Node:
+        bound = operation.inputs.get(name)
+        if bound is None or isinstance(bound, tuple):
+            raise InvalidProgramError(f"{operation.type} {operation.name!r} takes one operand {name!r}")
+        return self.node(bound)
+
+    # ---- helpers ----
+
+    def _decoding(self, constant: Constant) -> fx.Node:
+        path = self._free_name(constant.name)
+        self._root.add_module(path, EncodedWeight(constant))
+        return self.graph.call_module(path, (self.anchor(),))
+
+    def _keep(self, name: str, value: torch.Tensor) -> str:
+        path = self._free_name(name)
+        if isinstance(value, nn.Parameter):
+            self._root.register_parameter(path, value)
+        else:
+            self._root.register_buffer(path, value)
+        return path
+
+    def _free_name(self, name: str) -> str:
+        path = name.replace(".", "_") or "_"
+        while hasattr(self._root, path) or hasattr(fx.GraphModule, path):
+            path += "_"
+        return path
+
+
+def _is_float16(value: Value) -> bool:
+    return isinstance(value.type, TensorType) and value.type.dtype == bits.FLOAT16
+
+
+_STRUCTURAL: Final[dict[str, Callable[[_BlockBuilder, Operation], None]]] = {
+    "classify": _BlockBuilder._classify,
+    "cond": _BlockBuilder._cond,
+    "read_state": _BlockBuilder._read_state,
+    "while_loop": _BlockBuilder._while_loop,
+    "write_state": _BlockBuilder._write_state,
+}

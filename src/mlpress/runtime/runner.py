@@ -1,0 +1,143 @@
+"""Runs one function of a program on arrays."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, fx
+
+from mlpress.errors import MlpressError
+from mlpress.mil import Program, StateType, TensorType, Type
+from mlpress.runtime.build import build
+from mlpress.runtime.classifier import find_classifier
+from mlpress.runtime.compiled import compiled
+from mlpress.runtime.constants import carrier
+from mlpress.runtime.options import RunOptions
+from mlpress.runtime.precision import Float16, Float16RangeWarning
+from mlpress.runtime.state import State, state_type
+from mlpress.runtime.values import Tap, taps
+
+Inputs = Mapping[str, npt.NDArray[Any] | Tensor]
+
+
+class Runner:
+    """One function of a program, ready to run.
+
+    Attributes:
+        inputs: Types of the inputs by name, states left out.
+        outputs: Types of the outputs by name.
+        states: Types of the states by name.
+        module: The function as a torch module, from inputs to a dictionary of outputs.
+    """
+
+    def __init__(self, program: Program, function: str, options: RunOptions | None = None) -> None:
+        """Builds the module, which decodes the weights.
+
+        Raises:
+            MlpressError: The program has no such function.
+            UnsupportedModelError: The function has operations that cannot be run; all are listed.
+        """
+        if function not in program.functions:
+            raise MlpressError(
+                f"no function {function!r} in the program; it has {', '.join(program.functions)}"
+            )
+        chosen = program.functions[function]
+        self._options = options or RunOptions()
+        self.inputs: dict[str, Type] = {
+            value.name: value.type for value in chosen.inputs if not isinstance(value.type, StateType)
+        }
+        self.outputs: dict[str, Type] = {value.name: value.type for value in chosen.block.outputs}
+        self.states: dict[str, TensorType] = {
+            value.name: state_type(value) for value in chosen.inputs if isinstance(value.type, StateType)
+        }
+        self.module: fx.GraphModule = build(function, chosen, self._options)
+        self._run = compiled(self.module) if self._options.compile else self.module
+        self._rounding = next((part for part in self.module.modules() if isinstance(part, Float16)), None)
+        self._classifier = find_classifier(chosen.block)
+        self._state_paths = {
+            node.meta["state"]: str(node.target) for node in self.module.graph.nodes if "state" in node.meta
+        }
+        self._lock = threading.Lock()
+
+    def make_state(self) -> State:
+        """Returns a new state, all zeros."""
+        return State(self.states, self._options.device)
+
+    def __call__(self, inputs: Inputs, state: State | None = None) -> dict[str, Any]:
+        """Runs the function once.
+
+        Args:
+            inputs: An array for each input, of its shape; converted to its element type.
+            state: What to remember from one call to the next, changed in place; needed by a function with
+                states.
+
+        Returns:
+            By name, arrays of the element types of the program; for a classifier also the label (``str`` or
+            ``int``) and the probabilities by label.
+
+        Raises:
+            MlpressError: An input is missing or unknown, or the state is missing or another function's.
+
+        Warns:
+            Float16RangeWarning: With `precision="float16"`, a result leaves float16's range.
+        """
+        arguments = self._arguments(inputs)
+        with self._lock, torch.inference_mode():
+            self._bind(state)
+            outputs = self._run(*arguments)
+            self._warn_of_overflow()
+        return {name: self._result(name, value) for name, value in outputs.items()}
+
+    def values(self, inputs: Inputs, state: State | None = None) -> Iterator[Tap]:
+        """Runs the function once and yields the tensor that each operation makes, in program order.
+
+        Raises:
+            MlpressError: As a call does.
+        """
+        arguments = self._arguments(inputs)
+        self._bind(state)
+        return taps(self.module, arguments)
+
+    def _arguments(self, inputs: Inputs) -> list[Tensor]:
+        if set(inputs) != set(self.inputs):
+            given, wanted = ", ".join(inputs) or "none", ", ".join(self.inputs) or "none"
+            raise MlpressError(f"the inputs given are {given}; the function takes {wanted}")
+        device = self._options.device
+        return [_argument(inputs[name], kind).to(device) for name, kind in self.inputs.items()]
+
+    def _bind(self, state: State | None) -> None:
+        given = {} if state is None else dict(state.types)
+        if given != self.states:
+            wanted = ", ".join(self.states) or "none"
+            problem = (
+                "none was given (see make_state)" if state is None else f"the given one has {list(given)}"
+            )
+            raise MlpressError(f"the function has the states {wanted}; {problem}")
+        for name, path in self._state_paths.items():
+            assert state is not None  # the check above: there are states
+            setattr(self.module, path, state.tensors[name])
+
+    def _warn_of_overflow(self) -> None:
+        if self._rounding is None or self._rounding.overflow is None:
+            return
+        warnings.warn(str(self._rounding.overflow), Float16RangeWarning, stacklevel=3)
+        self._rounding.overflow = None
+
+    def _result(self, name: str, value: Tensor) -> Any:
+        if self._classifier is not None and name in (self._classifier.label, self._classifier.probabilities):
+            return self._classifier.result(name, value)
+        kind = self.outputs[name]
+        assert isinstance(kind, TensorType)  # outputs are tensors, apart from a classifier's
+        return value.cpu().numpy().astype(kind.dtype.storage)
+
+
+def _argument(value: npt.NDArray[Any] | Tensor, kind: Type) -> Tensor:
+    assert isinstance(kind, TensorType)  # inputs are tensors or states
+    array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+    return torch.from_numpy(array.astype(kind.dtype.storage)).to(carrier(kind.dtype))
