@@ -24,9 +24,9 @@ from mlpress.mil import (
     TensorType,
     Value,
 )
-from mlpress.runtime.arguments import arguments, host_value
+from mlpress.ops.arguments import arguments, python_value, single
 from mlpress.runtime.check import check_supported
-from mlpress.runtime.constants import EncodedWeight, python_value, tensor
+from mlpress.runtime.constants import EncodedWeight, carrier, tensor
 from mlpress.runtime.control_flow import Cond, While
 from mlpress.runtime.options import RunOptions
 from mlpress.runtime.precision import Float16
@@ -60,7 +60,7 @@ def build(name: str, function: Function, options: RunOptions) -> fx.GraphModule:
         else:
             builder.define_input(value)
     builder.run(function.block)
-    builder.graph.output({value.name: builder.node(value) for value in function.block.outputs})
+    builder.graph.output({value.name: builder.tensor(value) for value in function.block.outputs})
     return builder.module().to(options.device)
 
 
@@ -109,7 +109,7 @@ class _BlockBuilder:
             self._anchor = self._keep("anchor", torch.empty(0))
         return self.graph.get_attr(self._anchor)
 
-    def node(self, operand: Operand) -> fx.Node:
+    def tensor(self, operand: Operand) -> fx.Node:
         """Returns the node that holds `operand` as a tensor, or as a list of tensors."""
         if isinstance(operand, Literal):
             return self.graph.get_attr(self._keep("literal", tensor(operand)))
@@ -131,7 +131,14 @@ class _BlockBuilder:
         constant = self._constants.get(operand)
         if constant is not None:
             return python_value(constant.data)
-        return self.graph.call_function(host_value, (self.node(operand),))
+        return self.graph.call_function(host_value, (self.tensor(operand),))
+
+    def dtype(self, operand: Operand | None) -> torch.dtype:
+        kind = None if operand is None else operand.type
+        return carrier(kind.dtype) if isinstance(kind, TensorType) else torch.float32
+
+    def element_type(self, name: str) -> str:
+        return "fp32" if name == "fp16" else name
 
     # ---- definitions ----
 
@@ -176,20 +183,20 @@ class _BlockBuilder:
     # ---- structure ----
 
     def _cond(self, operation: Operation) -> None:
-        predicate = self._operand(operation, "pred")
+        predicate = self.tensor(single(operation, "pred"))
         self._control_flow(operation, Cond, predicate)
 
     def _while_loop(self, operation: Operation) -> None:
         bound = operation.inputs["loop_vars"]
         values = bound if isinstance(bound, tuple) else (bound,)
-        self._control_flow(operation, While, tuple(map(self.node, values)))
+        self._control_flow(operation, While, tuple(map(self.tensor, values)))
 
     def _control_flow(self, operation: Operation, module: type[Cond | While], argument: Any) -> None:
         captured = free_values(operation.blocks, self._constants)
         blocks = [self._nested(block, captured) for block in operation.blocks]
         path = self._free_name(operation.name)
         self._root.add_module(path, module(*blocks))
-        call = self.graph.call_module(path, (argument, tuple(map(self.node, captured))))
+        call = self.graph.call_module(path, (argument, tuple(map(self.tensor, captured))))
         self._define(operation, call, several=True)
 
     def _nested(self, block: Block, captured: Sequence[Value]) -> fx.GraphModule:
@@ -197,28 +204,22 @@ class _BlockBuilder:
         for value in (*block.inputs, *captured):
             nested.define_input(value)
         nested.run(block)
-        nested.graph.output(tuple(map(nested.node, block.outputs)))
+        nested.graph.output(tuple(map(nested.tensor, block.outputs)))
         return nested.module()
 
     def _read_state(self, operation: Operation) -> None:
-        call = self.graph.call_function(torch.clone, (self._operand(operation, "input"),))
+        call = self.graph.call_function(torch.clone, (self.tensor(single(operation, "input")),))
         self._define(operation, call, several=False)
 
     def _write_state(self, operation: Operation) -> None:
-        state, data = self._operand(operation, "input"), self._operand(operation, "data")
+        state, data = self.tensor(single(operation, "input")), self.tensor(single(operation, "data"))
         self.graph.call_method("copy_", (state, data))
 
     def _classify(self, operation: Operation) -> None:
-        flat = self.graph.call_method("flatten", (self._operand(operation, "probabilities"),))
+        flat = self.graph.call_method("flatten", (self.tensor(single(operation, "probabilities")),))
         best = self.graph.call_function(torch.argmax, (flat,))
         for value, node in zip(operation.outputs, (best, flat), strict=True):
             self._hold(value, node, operation.type, operation.name)
-
-    def _operand(self, operation: Operation, name: str) -> fx.Node:
-        bound = operation.inputs.get(name)
-        if bound is None or isinstance(bound, tuple):
-            raise InvalidProgramError(f"{operation.type} {operation.name!r} takes one operand {name!r}")
-        return self.node(bound)
 
     # ---- helpers ----
 
@@ -240,6 +241,11 @@ class _BlockBuilder:
         while hasattr(self._root, path) or hasattr(fx.GraphModule, path):
             path += "_"
         return path
+
+
+def host_value(x: torch.Tensor) -> Any:
+    """Returns a tensor that a program computes as the plain value, or list of them, that an op asks for."""
+    return x.tolist()
 
 
 def _is_float16(value: Value) -> bool:

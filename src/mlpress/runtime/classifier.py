@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mlpress.errors import InvalidProgramError
 from mlpress.mil import Block, Literal, Operation
-from mlpress.runtime.constants import python_value
+from mlpress.ops.arguments import python_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,6 @@
-"""Constants of a program as plain values and as torch tensors."""
+"""Constants of a program as torch tensors."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,18 +15,6 @@ from mlpress.ops import torch_dtype
 def carrier(dtype: bits.DType) -> torch.dtype:
     """Returns what a run holds values of `dtype` in: float32 for every float, else the type itself."""
     return torch.float32 if dtype.is_float else torch_dtype(dtype)
-
-
-def python_value(data: Encoding | Literal) -> Any:
-    """Returns a constant as a plain value: a number, bool or string, or (nested) lists of them."""
-    if not isinstance(data, Literal):
-        return decode(data).tolist()
-    value = data.value
-    if isinstance(value, bits.Tensor):
-        return value.numpy().tolist()
-    if isinstance(value, tuple):
-        return [python_value(item) if isinstance(item, Literal) else item for item in value]
-    return value
 
 
 def tensor(data: Encoding | Literal) -> Tensor:

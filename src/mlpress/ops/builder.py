@@ -1,0 +1,155 @@
+"""Builds blocks of programs; the types of results come from the ops' definitions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mlpress import bits
+from mlpress.encoding import Dense, Encoding
+from mlpress.errors import InvalidProgramError
+from mlpress.mil import (
+    Block,
+    Constant,
+    Literal,
+    Operand,
+    Operation,
+    Opset,
+    StringType,
+    TensorType,
+    Type,
+    Value,
+)
+from mlpress.ops.infer import Inference, type_of
+from mlpress.ops.literals import natural_array, operand_array
+from mlpress.ops.op import Version, lookup, versions
+
+
+class Builder:
+    """Appends constants and operations to a block.
+
+    Attributes:
+        opset: Opset whose ops are used.
+        operations: What has been appended so far.
+        inference: Tells the types of results; builders of nested blocks share it.
+    """
+
+    def __init__(self, opset: Opset, inference: Inference | None = None) -> None:
+        self.opset = opset
+        self.operations: list[Operation | Constant] = []
+        self.inference = inference or Inference()
+        self._names: set[str] = set()
+
+    def unique(self, name: str) -> str:
+        """Returns a legal name close to `name` that nothing in the block has, and reserves it."""
+        legal = re.sub(r"[^A-Za-z0-9_]", "_", name) or "_"
+        legal = f"_{legal}" if legal[0].isdigit() else legal
+        found, number = legal, 0
+        while found in self._names:
+            found, number = f"{legal}_{number}", number + 1
+        self._names.add(found)
+        return found
+
+    def input(self, name: str, kind: Type) -> Value:
+        """Returns a new value for an input of the function or of a nested block."""
+        return Value(self.unique(name), kind)
+
+    def constant(self, value: Any, name: str = "const") -> Value:
+        """Appends a constant.
+
+        Args:
+            value: An encoding, a string, or anything that NumPy makes an array of; Python floats become
+                float32, Python integers int32.
+            name: What to call it.
+        """
+        data: Encoding | Literal
+        if isinstance(value, str):
+            data = Literal(StringType(), value)
+            output = Value(self.unique(name), data.type)
+        else:
+            data = (
+                value if isinstance(value, Encoding) else Dense(bits.Tensor.from_numpy(natural_array(value)))
+            )
+            output = Value(self.unique(name), TensorType(data.dtype, data.shape))
+        constant = Constant(output.name, output, data)
+        self.operations.append(constant)
+        self.inference.know(constant)
+        return output
+
+    def op(self, kind: str, name: str | None = None, /, **operands: Any) -> Any:
+        """Appends an operation and returns its value, or a tuple of its values.
+
+        Args:
+            kind: The op, such as ``"conv"``.
+            name: What to call the operation and its value.
+            **operands: By parameter. What is no value becomes a constant; floats take the element type of
+                the other operands with the same type variable. None is left out.
+
+        Raises:
+            InvalidProgramError: The opset lacks the op or a parameter, or the operands do not fit it.
+        """
+        version = self._version(kind)
+        operation = self._operation(version, name, operands)
+        fakes = self.inference.results(operation, version)
+        operation.outputs = self._outputs(operation.name, [type_of(fake) for fake in fakes])
+        for value, fake in zip(operation.outputs, fakes, strict=True):
+            self.inference.hold(value, fake)
+        self.operations.append(operation)
+        return operation.outputs[0] if len(fakes) == 1 else tuple(operation.outputs)
+
+    def typed_op(
+        self, kind: str, name: str | None, types: Sequence[Type], /, **operands: Any
+    ) -> tuple[Value, ...]:
+        """Appends an operation whose results have `types`, for results that depend on values in a run."""
+        operation = self._operation(self._version(kind), name, operands)
+        operation.outputs = self._outputs(operation.name, types)
+        self.operations.append(operation)
+        return tuple(operation.outputs)
+
+    def block(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> Block:
+        """Returns the block that has been built."""
+        return Block(list(inputs), self.operations, list(outputs))
+
+    def _version(self, kind: str) -> Version:
+        version = lookup(kind, self.opset)
+        if version is None:
+            first = ", ".join(known.opset.target for known in versions(kind)[:1]) or "no opset"
+            raise InvalidProgramError(f"{self.opset.target} has no op {kind!r}; it is known from {first} on")
+        return version
+
+    def _operation(self, version: Version, name: str | None, operands: dict[str, Any]) -> Operation:
+        given = {key: bound for key, bound in operands.items() if bound is not None}
+        unknown = sorted(set(given) - set(version.signature.parameters))
+        if unknown:
+            allowed = ", ".join(version.signature.parameters)
+            raise InvalidProgramError(f"op {version.name!r} has no parameters {unknown}; it has {allowed}")
+        chosen = self.unique(name or version.name)
+        bound = {key: self._bound(version, key, given, chosen) for key in given}
+        return Operation(version.name, chosen, bound, [])
+
+    def _bound(
+        self, version: Version, key: str, given: Mapping[str, Any], name: str
+    ) -> Operand | tuple[Operand, ...]:
+        value = given[key]
+        if version.signature.parameters[key].structure != "tensors" or isinstance(value, Value | Literal):
+            return self._operand(version, key, value, given, name)
+        return tuple(self._operand(version, key, item, given, name) for item in value)
+
+    def _operand(
+        self, version: Version, key: str, value: Any, given: Mapping[str, Any], name: str
+    ) -> Operand:
+        if isinstance(value, Value | Literal):
+            return value
+        if version.signature.parameters[key].dtypes and not isinstance(value, Encoding):
+            value = operand_array(value, key, version.signature, given)
+        return self.constant(value, f"{name}_{key}")
+
+    def _outputs(self, name: str, types: Sequence[Type]) -> list[Value]:
+        if len(types) == 1:
+            return [Value(name, types[0])]
+        return [Value(self.unique(f"{name}_{index}"), kind) for index, kind in enumerate(types)]
+
+
+def _dense(value: Any) -> Dense:
+    return Dense(bits.Tensor.from_numpy(natural_array(value)))

@@ -1,0 +1,139 @@
+"""Blocks inside blocks, and states."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mlpress.bits import FLOAT16, INT32
+from mlpress.errors import MlpressError
+from mlpress.mil import Block, Operation, Opset, Program, StateType, TensorType, Value
+from mlpress.ops.builder import Builder
+from mlpress.runtime import Runner
+from tests.torch.runtime.programs import program, tensor_type
+
+
+def nested(outer: Builder) -> Builder:
+    return Builder(outer.opset, outer.inference)
+
+
+def structured(
+    build: Builder, kind: str, kinds: list[TensorType], blocks: list[Block], **inputs: object
+) -> list[Value]:
+    """Appends control flow, whose results' types must be told."""
+    outputs = [Value(build.unique(kind), each) for each in kinds]
+    build.operations.append(Operation(kind, kind, inputs, outputs, blocks))  # type: ignore[arg-type]
+    return outputs
+
+
+def cond_program() -> Program:
+    """Doubles or negates x, both by way of an outer value and an outer constant."""
+    build = Builder(Opset.CoreML7)
+    x, flag = build.input("x", tensor_type(2)), build.input("flag", tensor_type(1, dtype=INT32))
+    two = build.constant(np.float32(2), "two")
+    outer = build.op("relu", "outer", x=x)
+    predicate = build.op("squeeze", x=build.op("cast", x=flag, dtype="bool"), axes=[0])
+    doubling, negating = nested(build), nested(build)
+    doubled = doubling.op("mul", "doubled", x=outer, y=two)
+    negated = negating.op("sub", "negated", x=np.zeros(2, np.float32), y=x)
+    blocks = [doubling.block([], [doubled]), negating.block([], [negated])]
+    (y,) = structured(build, "cond", [tensor_type(2)], blocks, pred=predicate)
+    return program(build, [x, flag], [y])
+
+
+@pytest.mark.parametrize("flag, expected", [(1, [2.0, 0.0]), (0, [-1.0, 3.0])])
+def test_cond_runs_the_chosen_block(flag: int, expected: list[float]) -> None:
+    result = Runner(cond_program(), "main")({"x": np.array([1.0, -3.0]), "flag": np.array([flag])})
+
+    np.testing.assert_array_equal(result["cond"], expected)
+
+
+def while_program() -> Program:
+    """Adds step to x until the counter reaches n."""
+    build = Builder(Opset.CoreML7)
+    x, n = build.input("x", tensor_type(2)), build.input("n", tensor_type(1, dtype=INT32))
+    step = build.op("relu", "step", x=x)
+    start = build.constant(np.array([0], np.int32), "start")
+    condition, body = nested(build), nested(build)
+    i, total = Value("i", tensor_type(1, dtype=INT32)), Value("total", tensor_type(2))
+    go = condition.op("squeeze", x=condition.op("less", x=i, y=n), axes=[0])
+    following = body.op("add", x=i, y=np.array([1], np.int32))
+    added = body.op("add", x=total, y=step)
+    blocks = [condition.block([i, total], [go]), body.block([i, total], [following, added])]
+    _, y = structured(build, "while_loop", [i.type, total.type], blocks, loop_vars=(start, x))  # type: ignore[list-item]
+    return program(build, [x, n], [y])
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_while_loop_runs_its_body_as_often_as_the_condition_says(n: int) -> None:
+    run = Runner(while_program(), "main")
+    (name,) = run.outputs
+    result = run({"x": np.array([1.0, 2.0]), "n": np.array([n])})
+
+    np.testing.assert_array_equal(result[name], [1.0 + n, 2.0 + 2 * n])
+
+
+def accumulator() -> Program:
+    """Adds x to a state and returns what it holds then, and what it held before."""
+    build = Builder(Opset.CoreML8)
+    x = build.input("x", tensor_type(2, dtype=FLOAT16))
+    state = build.input("total", StateType(tensor_type(2, dtype=FLOAT16)))
+    before = read_state(build, state, "before")
+    write_state(build, state, build.op("add", "after", x=before, y=x))
+    return program(build, [x, state], [read_state(build, state, "now"), before])
+
+
+def read_state(build: Builder, state: Value, name: str) -> Value:
+    assert isinstance(state.type, StateType)
+    value = Value(build.unique(name), state.type.wrapped)
+    build.operations.append(Operation("read_state", name, {"input": state}, [value]))
+    return value
+
+
+def write_state(build: Builder, state: Value, data: Value) -> None:
+    build.operations.append(Operation("write_state", "write", {"input": state, "data": data}, []))
+
+
+def test_state_lives_from_one_call_to_the_next() -> None:
+    run = Runner(accumulator(), "main")
+    state = run.make_state()
+    x = {"x": np.array([1.0, 2.0])}
+
+    first, second = run(x, state), run(x, state)
+
+    np.testing.assert_array_equal(first["now"], [1, 2])
+    np.testing.assert_array_equal(second["now"], [2, 4])
+    np.testing.assert_array_equal(second["before"], [1, 2])
+    assert second["now"].dtype == np.float16
+
+
+def test_states_are_independent_and_can_be_read_and_written() -> None:
+    run = Runner(accumulator(), "main")
+    one, other = run.make_state(), run.make_state()
+    one.write("total", np.array([10.0, 20.0]))
+    run({"x": np.ones(2)}, one)
+
+    np.testing.assert_array_equal(one.read("total"), [11, 21])
+    np.testing.assert_array_equal(other.read("total"), [0, 0])
+    with pytest.raises(MlpressError, match=r"'total' has shape \(2,\); the value has \(3,\)"):
+        one.write("total", np.ones(3))
+    with pytest.raises(MlpressError, match="no state 'cache'; states: total"):
+        one.read("cache")
+
+
+def test_function_with_states_needs_one_of_its_own() -> None:
+    run = Runner(accumulator(), "main")
+    stateless = Runner(cond_program(), "main")
+    with pytest.raises(MlpressError, match="states total; none was given"):
+        run({"x": np.ones(2)})
+    with pytest.raises(MlpressError, match=r"states total; the given one has \[\]"):
+        run({"x": np.ones(2)}, stateless.make_state())
+
+
+def test_state_is_a_buffer_of_the_module() -> None:
+    module = Runner(accumulator(), "main").module
+    module(torch.ones(2))
+
+    assert module(torch.ones(2))["now"].tolist() == [2, 2]
+    assert dict(module.named_buffers())["total"].tolist() == [2, 2]
