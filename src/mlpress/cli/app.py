@@ -9,6 +9,8 @@ from mlpress.cli.decompress import decompress
 from mlpress.cli.diff import diff
 from mlpress.cli.exits import HELP
 from mlpress.cli.inspect import inspect
+from mlpress.cli.predict import predict
+from mlpress.cli.verify import verify
 from mlpress.version import __version__
 
 app = typer.Typer(
@@ -33,10 +35,12 @@ def _mlpress(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
-    """Make Core ML models small: look into, compress, decompress and compare .mlpackage files."""
+    """Make Core ML models small: look into, compress, decompress, compare and run .mlpackage files."""
 
 
 app.command()(inspect)
 app.command()(compress)
 app.command()(decompress)
 app.command()(diff)
+app.command()(predict)
+app.command()(verify)

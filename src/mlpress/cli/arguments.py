@@ -16,6 +16,10 @@ Output = Annotated[
         "--output", "-o", metavar="OUT", help="Package to write; one that is there is replaced at the end."
     ),
 ]
+Function = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Function of a model that has several; its default one if not given."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of text.")]
 
 

@@ -12,6 +12,7 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     STRICT = 3
+    BELOW = 4
     INTERRUPTED = 130
 
 
@@ -21,5 +22,6 @@ Exit codes:
   1    failed: standard error says why; OUT is as it was
   2    the arguments are wrong
   3    --strict was given and a weight could not be compressed as asked
+  4    --min-snr was given and an output is below it
   130  interrupted
 """

@@ -3,5 +3,6 @@
 from mlpress.models import utils
 from mlpress.models.compute_unit import ComputeUnit
 from mlpress.models.mlmodel import MLModel, ModelLike, as_mlmodel
+from mlpress.models.prediction import Interface, MLState
 
-__all__ = ["ComputeUnit", "MLModel", "ModelLike", "as_mlmodel", "utils"]
+__all__ = ["ComputeUnit", "Interface", "MLModel", "MLState", "ModelLike", "as_mlmodel", "utils"]

@@ -6,20 +6,31 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
 from mlpress import package
 from mlpress.errors import MlpressError
 from mlpress.mil import Program
 from mlpress.models.compute_unit import ComputeUnit
 from mlpress.models.features import FeatureDescriptions
+from mlpress.models.prediction import (
+    Interface,
+    MLState,
+    Predictor,
+    make_module,
+    make_runner,
+    read_interface,
+)
 from mlpress.package import ModelFile
 from mlpress.package.proto.model_pb2 import FunctionDescription, Metadata, Model, ModelDescription
 
 if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
     from mlpress.passes import Report
+    from mlpress.runtime import RunOptions
 
 
 @runtime_checkable
@@ -45,7 +56,8 @@ class MLModel:
     a model gives another one.
 
     Attributes:
-        compute_unit: Kept for the day the model runs.
+        compute_unit: Kept with the model; where it runs here is said by `run_options`.
+        run_options: How predictions are computed; None for float32 arithmetic on the CPU.
         function_name: The function in use; None for the only function of a model without a choice.
         optimization_hints: Kept as given.
         is_temp_package: Whether the package is removed when the interpreter ends.
@@ -63,6 +75,8 @@ class MLModel:
         weights_dir: str | os.PathLike[str] | None = None,
         function_name: str | None = None,
         optimization_hints: Mapping[str, Any] | None = None,
+        *,
+        run_options: RunOptions | None = None,
     ) -> None:
         """Loads a model.
 
@@ -77,6 +91,8 @@ class MLModel:
                 weights.
             function_name: Function to use; the default function of the model if not given.
             optimization_hints: Kept.
+            run_options: How predictions are computed: precision, device, memory; see
+                `mlpress.runtime.RunOptions`.
 
         Raises:
             InvalidPackageError: The model or its weights are missing or damaged.
@@ -90,6 +106,8 @@ class MLModel:
         self.compute_unit = ComputeUnit.of(compute_units)
         self.optimization_hints = None if optimization_hints is None else dict(optimization_hints)
         self.function_name = self._checked_function(function_name)
+        self.run_options = run_options
+        self._predictors: dict[tuple[str, RunOptions | None], Predictor] = {}
         self.compression_report: Report | None = None
         self.is_temp_package = is_temp_package
         if is_temp_package and isinstance(model, str | os.PathLike) and _expanded(model).is_dir():
@@ -108,7 +126,80 @@ class MLModel:
             compute_units=self.compute_unit,
             function_name=self.function_name,
             optimization_hints=self.optimization_hints,
+            run_options=self.run_options,
         )
+
+    @overload
+    def predict(self, data: Mapping[str, Any], state: MLState | None = None) -> dict[str, Any]: ...
+
+    @overload
+    def predict(self, data: Sequence[Mapping[str, Any]], state: None = None) -> list[dict[str, Any]]: ...
+
+    def predict(
+        self, data: Mapping[str, Any] | Sequence[Mapping[str, Any]], state: MLState | None = None
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """Runs the model, on any machine that has PyTorch. Weights are decoded when this is first called.
+
+        Args:
+            data: Values of the inputs by name, or a list of such dictionaries; nothing in it is changed. A
+                value is an array, a tensor, a list or a number, of a shape that the model takes, or, where it
+                takes an image, an image of pillow of its size and mode. Floats are rounded to the model's
+                element type; integers must not change. Optional inputs may be left out.
+            state: What the model remembers, from `make_state`; it is changed. For a model with states.
+
+        Returns:
+            The outputs by name, or a list of such dictionaries: arrays of the element types in the
+            description (float16 stays float16); images of pillow; for a classifier its label, ``str`` or
+            ``int``, and the probabilities by label. A number has the shape ``(1,)``.
+
+        Raises:
+            MlpressError: A value is missing, unknown, or not what the model takes, which the message says. A
+                state is missing or another model's. PyTorch is not installed.
+            UnsupportedModelError: The program has operators that cannot be run; all are listed.
+            TypeError: `data` is neither a dictionary nor a list of them.
+        """
+        if isinstance(data, Mapping):
+            return self._predictor()(data, state)
+        if not isinstance(data, list | tuple) or not all(isinstance(one, Mapping) for one in data):
+            raise TypeError(f"data is a {type(data).__name__}; allowed: a dictionary, or a list of them")
+        if state is not None:
+            raise MlpressError("state= goes with one prediction, not with a list of them")
+        return [self._predictor()(one) for one in data]
+
+    def make_state(self) -> MLState:
+        """Returns a new state, all zeros, for `predict`.
+
+        Raises:
+            MlpressError: The function has no states, or PyTorch is not installed.
+            UnsupportedModelError: The program has operators that cannot be run; all are listed.
+        """
+        return self._predictor().make_state()
+
+    def to_torch(self, **options: Any) -> GraphModule:
+        """Returns the function in use as a module of PyTorch, new at each call.
+
+        Its parameters are the weights, under their names in the program. It takes tensors in the order of the
+        inputs and returns a dictionary of tensors. Hooks, autograd, `torch.compile` and `.to` work on it.
+
+        Args:
+            **options: Fields of `mlpress.runtime.RunOptions` that are to differ from `run_options`, such as
+                ``weights="encoded"``, which decodes weights at each use.
+
+        Raises:
+            MlpressError: An option is not allowed, or PyTorch is not installed.
+            UnsupportedModelError: The program has operators that cannot be run; all are listed.
+        """
+        return make_module(self.program, self._function(), self.run_options, options)
+
+    @property
+    def interface(self) -> Interface:
+        """What the function in use takes and gives.
+
+        Raises:
+            UnsupportedModelError: A feature is of a kind that mlprograms do not have.
+            InvalidPackageError: The description is damaged.
+        """
+        return read_interface(self._interface())
 
     def save(self, save_path: str | os.PathLike[str]) -> None:
         """Saves the model, in one step: if anything fails, what was at `save_path` stays as it was.
@@ -215,9 +306,26 @@ class MLModel:
         """Returns what describes the inputs and outputs: of one function where there are several."""
         description = self._file.spec.description
         for function in description.functions:
-            if function.name == self.function_name:
+            if function.name == self._function():
                 return function
         return description
+
+    def _function(self) -> str:
+        return self.function_name or "main"
+
+    def _predictor(self) -> Predictor:
+        """Returns what predicts with the function and the options in use; made once."""
+        function, options = key = self._function(), self.run_options
+        if function not in self.program.functions:
+            raise MlpressError(
+                f"the model has no function {function!r}; it has {list(self.program.functions)}: "
+                f"choose one by function_name="
+            )
+        if key not in self._predictors:
+            program = self.program
+            made = Predictor(self.interface, lambda: make_runner(program, function, options))
+            self._predictors.setdefault(key, made)  # the first one, if another thread was faster
+        return self._predictors[key]
 
     def _checked_function(self, name: str | None) -> str | None:
         description = self._file.spec.description
