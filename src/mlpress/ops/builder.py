@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 from mlpress import bits
 from mlpress.encoding import Dense, Encoding
@@ -25,6 +27,9 @@ from mlpress.ops.infer import Inference, type_of
 from mlpress.ops.literals import natural_array, operand_array
 from mlpress.ops.op import Version, lookup, versions
 
+_SMALL: Final = 256
+"""Bytes up to which a block holds equal constants once."""
+
 
 class Builder:
     """Appends constants and operations to a block.
@@ -40,6 +45,13 @@ class Builder:
         self.operations: list[Operation | Constant] = []
         self.inference = inference or Inference()
         self._names: set[str] = set()
+        self._small: dict[object, Value] = {}
+
+    def nested(self) -> Builder:
+        """Returns a builder for a block inside this one; it knows the constants made here so far."""
+        made = Builder(self.opset, self.inference)
+        made._names, made._small = self._names, dict(self._small)
+        return made
 
     def unique(self, name: str) -> str:
         """Returns a legal name close to `name` that nothing in the block has, and reserves it."""
@@ -56,7 +68,7 @@ class Builder:
         return Value(self.unique(name), kind)
 
     def constant(self, value: Any, name: str = "const") -> Value:
-        """Appends a constant.
+        """Returns a constant; appends it unless it is a small one that the block knows already.
 
         Args:
             value: An encoding, a string, or anything that NumPy makes an array of; Python floats become
@@ -64,17 +76,24 @@ class Builder:
             name: What to call it.
         """
         data: Encoding | Literal
+        kind: Type
         if isinstance(value, str):
-            data = Literal(StringType(), value)
-            output = Value(self.unique(name), data.type)
+            kind = StringType()
+            data, key = Literal(kind, value), value
+        elif isinstance(value, Encoding):
+            data, kind, key = value, TensorType(value.dtype, value.shape), None
         else:
-            data = (
-                value if isinstance(value, Encoding) else Dense(bits.Tensor.from_numpy(natural_array(value)))
-            )
-            output = Value(self.unique(name), TensorType(data.dtype, data.shape))
+            data = Dense(bits.Tensor.from_numpy(natural_array(value)))
+            kind = TensorType(data.dtype, data.shape)
+            key = (kind, bytes(data.values.buffer)) if data.values.nbytes <= _SMALL else None
+        if key is not None and key in self._small:
+            return self._small[key]
+        output = Value(self.unique(name), kind)
         constant = Constant(output.name, output, data)
         self.operations.append(constant)
         self.inference.know(constant)
+        if key is not None:
+            self._small[key] = output
         return output
 
     def op(self, kind: str, name: str | None = None, /, **operands: Any) -> Any:
@@ -84,7 +103,8 @@ class Builder:
             kind: The op, such as ``"conv"``.
             name: What to call the operation and its value.
             **operands: By parameter. What is no value becomes a constant; floats take the element type of
-                the other operands with the same type variable. None is left out.
+                the other operands with the same type variable. None is left out. So that every reader of the
+                file sees them, parameters that are left out are written with their defaults.
 
         Raises:
             InvalidProgramError: The opset lacks the op or a parameter, or the operands do not fit it.
@@ -99,12 +119,31 @@ class Builder:
         return operation.outputs[0] if len(fakes) == 1 else tuple(operation.outputs)
 
     def typed_op(
-        self, kind: str, name: str | None, types: Sequence[Type], /, **operands: Any
+        self,
+        kind: str,
+        name: str | None,
+        types: Sequence[Type],
+        /,
+        *,
+        fakes: Sequence[Any] = (),
+        **operands: Any,
     ) -> tuple[Value, ...]:
-        """Appends an operation whose results have `types`, for results that depend on values in a run."""
+        """Appends an operation whose results have `types`, and returns its values.
+
+        For results that are known already, or that depend on values in a run.
+
+        Args:
+            kind: The op.
+            name: What to call the operation and its value.
+            types: Of the results.
+            fakes: Fake tensors that stand for the results from now on, if there are any.
+            **operands: As for `op`.
+        """
         operation = self._operation(self._version(kind), name, operands)
         operation.outputs = self._outputs(operation.name, types)
         self.operations.append(operation)
+        for value, fake in zip(operation.outputs, fakes, strict=False):
+            self.inference.hold(value, fake)
         return tuple(operation.outputs)
 
     def block(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> Block:
@@ -124,6 +163,7 @@ class Builder:
         if unknown:
             allowed = ", ".join(version.signature.parameters)
             raise InvalidProgramError(f"op {version.name!r} has no parameters {unknown}; it has {allowed}")
+        given |= {key: default for key, default in _defaults(version.name, self.opset).items() if key not in given}
         chosen = self.unique(name or version.name)
         bound = {key: self._bound(version, key, given, chosen) for key in given}
         return Operation(version.name, chosen, bound, [])
@@ -151,5 +191,12 @@ class Builder:
         return [Value(self.unique(f"{name}_{index}"), kind) for index, kind in enumerate(types)]
 
 
-def _dense(value: Any) -> Dense:
-    return Dense(bits.Tensor.from_numpy(natural_array(value)))
+
+@cache
+def _defaults(name: str, opset: Opset) -> dict[str, Any]:
+    """Returns what the parameters of an op are that are left out; those without a value are not there."""
+    version = lookup(name, opset)
+    assert version is not None  # the caller has it
+    declared = inspect.signature(version.function).parameters
+    optional = [key for key, parameter in version.signature.parameters.items() if parameter.optional]
+    return {key: declared[key].default for key in optional if declared[key].default is not None}

@@ -29,9 +29,21 @@ class Inference:
         """Makes the value of `constant` known to ops that look at it."""
         self._constants[constant.output] = constant
 
+    def constant(self, value: Value) -> Constant | None:
+        """Returns the constant that `value` is, None if a run has to tell."""
+        return self._constants.get(value)
+
     def hold(self, value: Value, fake: Any) -> None:
         """Lets `fake`, a fake tensor of this mode or several, stand for `value`."""
         self._fakes[value] = fake
+
+    def shape(self, value: Value) -> tuple[Any, ...]:
+        """Returns the sizes of `value`, an ``int`` or a `torch.SymInt` each."""
+        kind = value.type
+        if isinstance(kind, TensorType) and None not in kind.shape:
+            return kind.shape
+        held = self._fakes.get(value)
+        return tuple((self.tensor(value) if held is None else held).shape)
 
     def results(self, operation: Operation, version: Version) -> tuple[Any, ...]:
         """Returns the fake results of `operation`, whose `outputs` are not looked at.
@@ -55,9 +67,14 @@ class Inference:
     def tensor(self, operand: Operand) -> Any:
         if isinstance(operand, Literal):
             return self._new(operand)
-        if operand not in self._fakes:
-            self._fakes[operand] = self._new(operand)
-        return self._fakes[operand]
+        fake = self._fakes.get(operand)
+        if fake is None:
+            fake = self._fakes[operand] = self._new(operand)
+        elif isinstance(operand.type, TensorType) and fake.dtype is not self.dtype(operand):
+            # What is held comes from a graph of torch, whose integers are wider.
+            with self._mode:
+                fake = self._fakes[operand] = fake.to(self.dtype(operand))
+        return fake
 
     def plain(self, operand: Operand) -> Any:
         if isinstance(operand, Literal):
