@@ -146,6 +146,34 @@ class Builder:
             self.inference.hold(value, fake)
         return tuple(operation.outputs)
 
+    def structural_op(
+        self,
+        kind: str,
+        name: str,
+        types: Sequence[Type],
+        /,
+        *,
+        blocks: Sequence[Block] = (),
+        fakes: Sequence[Any] = (),
+        **operands: Value | tuple[Value, ...],
+    ) -> tuple[Value, ...]:
+        """Appends an operation that is no function of tensors, and returns its values.
+
+        Args:
+            kind: ``"cond"``, ``"while_loop"``, ``"read_state"`` or ``"write_state"``.
+            name: What to call it.
+            types: Of the results.
+            blocks: As MIL orders them: true and false, or condition and body.
+            fakes: Fake tensors that stand for the results, if there are any.
+            **operands: By parameter.
+        """
+        chosen = self.unique(name)
+        operation = Operation(kind, chosen, dict(operands), self._outputs(chosen, types), list(blocks))
+        self.operations.append(operation)
+        for value, fake in zip(operation.outputs, fakes, strict=False):
+            self.inference.hold(value, fake)
+        return tuple(operation.outputs)
+
     def block(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> Block:
         """Returns the block that has been built."""
         return Block(list(inputs), self.operations, list(outputs))

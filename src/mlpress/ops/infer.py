@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
@@ -20,8 +21,8 @@ class Inference:
     """Remembers a fake tensor for each value that it has seen, so that unknown sizes stay related."""
 
     def __init__(self, mode: FakeTensorMode | None = None) -> None:
-        """Makes fake tensors in `mode`, in one of its own if not given."""
-        self._mode = mode or FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)
+        """Makes fake tensors in `mode`, in one of its own if not given; also an attribute."""
+        self.mode = mode or FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)
         self._fakes: dict[Value, Any] = {}
         self._constants: dict[Value, Constant] = {}
 
@@ -53,7 +54,8 @@ class Inference:
                 run has.
         """
         try:
-            with self._mode:
+            # The dispatcher of Python decomposes what has no kernel for sizes that are unknown.
+            with enable_python_dispatcher(), self.mode:
                 made = version.function(**arguments(operation, version, self))
         except (RuntimeError, IndexError, TypeError) as error:
             raise InvalidProgramError(f"{operation.type} {operation.name!r}: {error}") from error
@@ -72,7 +74,7 @@ class Inference:
             fake = self._fakes[operand] = self._new(operand)
         elif isinstance(operand.type, TensorType) and fake.dtype is not self.dtype(operand):
             # What is held comes from a graph of torch, whose integers are wider.
-            with self._mode:
+            with self.mode:
                 fake = self._fakes[operand] = fake.to(self.dtype(operand))
         return fake
 
@@ -90,17 +92,20 @@ class Inference:
     def element_type(self, name: str) -> str:
         return name
 
-    def _new(self, operand: Operand) -> Tensor:
-        kind = operand.type
-        if not isinstance(kind, TensorType):
-            raise InvalidProgramError(f"{operand} is no tensor")
+    def fresh(self, kind: TensorType) -> Tensor:
+        """Returns a new fake tensor; a size that `kind` leaves open is unlike any other."""
         sizes = [self._some_size() if size is None else size for size in kind.shape]
-        with self._mode:
+        with self.mode:
             return torch.empty(sizes, dtype=torch_dtype(kind.dtype))
 
+    def _new(self, operand: Operand) -> Tensor:
+        if not isinstance(operand.type, TensorType):
+            raise InvalidProgramError(f"{operand} is no tensor")
+        return self.fresh(operand.type)
+
     def _some_size(self) -> torch.SymInt:
-        assert self._mode.shape_env is not None
-        size = self._mode.shape_env.create_unbacked_symint()
+        assert self.mode.shape_env is not None
+        size = self.mode.shape_env.create_unbacked_symint()
         torch._check(size >= 2)  # type: ignore[no-untyped-call]  # 0 and 1 are special to broadcasting
         return size
 

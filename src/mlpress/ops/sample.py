@@ -93,12 +93,13 @@ def resample(
     at = coordinates.to(x.dtype)
     if coordinates_mode == "normalized_zero_to_one":
         at = 2 * at - 1
-    # Torch's reflection mirrors with or without the border depending on what -1 and 1 are.
-    edges = {"reflection": True, "symmetric": False}.get(padding_mode, align_corners)
     if coordinates_mode == "unnormalized":
+        edges = padding_mode == "reflection"
         at = _normalized(at, x, edges)
-    elif edges != align_corners:
-        at = _normalized(_pixels(at, x, align_corners), x, edges)
+    else:
+        # Torch's reflection mirrors with or without the border depending on what -1 and 1 are.
+        edges = {"reflection": True, "symmetric": False}.get(padding_mode, align_corners)
+        at = at if edges == align_corners else _normalized(_pixels(at, x, align_corners), x, edges)
     offset = padding_value if padding_mode == "constant" else 0.0
     image = x - offset if offset else x
     sampled = F.grid_sample(image, at, sampling_mode, _PADDING[padding_mode], edges)

@@ -35,12 +35,12 @@ def gather(
     axis %= x.dim()
     where = _from_start(indices, x.shape[axis])
     if batch_dims == 0:
-        picked = x.index_select(axis, where.reshape(-1))
-        return picked.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+        picked = words.index_select(x, axis, where.reshape(-1))
+        return picked.reshape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
     together = x.movedim(axis, batch_dims)
     flat = where + _batch_offset(where, x, batch_dims) * x.shape[axis]
-    picked = together.flatten(0, batch_dims).index_select(0, flat.reshape(-1))
-    picked = picked.reshape(*indices.shape, *together.shape[batch_dims + 1 :])
+    picked = words.index_select(together.flatten(0, batch_dims), 0, flat.reshape(-1))
+    picked = picked.reshape((*indices.shape, *together.shape[batch_dims + 1 :]))
     return _move(picked, batch_dims, indices.dim() - batch_dims, axis)
 
 
@@ -68,8 +68,8 @@ def gather_nd(x: Tensor, indices: Tensor, batch_dims: int = 0, validate_indices:
     if batch_dims > 0:
         size = math.prod(x.shape[batch_dims : batch_dims + depth])
         flat = flat + _batch_offset(flat, x, batch_dims) * size
-    picked = rows.index_select(0, flat.reshape(-1))
-    return picked.reshape(*indices.shape[:-1], *x.shape[batch_dims + depth :])
+    picked = words.index_select(rows, 0, flat.reshape(-1))
+    return picked.reshape((*indices.shape[:-1], *x.shape[batch_dims + depth :]))
 
 
 @op(

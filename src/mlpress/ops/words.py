@@ -20,3 +20,10 @@ def gather(x: Tensor, axis: int, indices: Tensor) -> Tensor:
     if x.dtype is torch.uint16:
         return x.view(torch.int16).gather(axis, indices).view(torch.uint16)
     return x.gather(axis, indices)
+
+
+def index_select(x: Tensor, axis: int, indices: Tensor) -> Tensor:
+    """Returns what `torch.index_select` does."""
+    if x.dtype is torch.uint16:
+        return x.view(torch.int16).index_select(axis, indices).view(torch.uint16)
+    return x.index_select(axis, indices)

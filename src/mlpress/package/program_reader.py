@@ -19,6 +19,7 @@ from mlpress.mil import (
     Operation,
     Opset,
     Program,
+    StringType,
     TensorType,
     Value,
     lift,
@@ -32,6 +33,8 @@ Scope = dict[str, Value]
 
 _CONST: Final = "const"
 _CONSTEXPR: Final = "constexpr_"
+_NAME: Final = "name"
+_STRING: Final = StringType()
 _BLOB_PREFIX: Final = b"@model_path"
 
 
@@ -103,8 +106,8 @@ class _ProgramReader:
 
     def _node(self, proto: pb.Operation, scope: Scope, defined: set[str]) -> Operation | Constant:
         try:
-            attributes = self._literals(proto.attributes)
-            name = _operation_name(attributes)
+            name = self._name(proto.attributes)
+            attributes = self._literals(proto.attributes, besides=_NAME)
             if proto.type == _CONST:
                 return self._constant(proto, name, attributes, scope, defined)
             return self._operation(proto, name, attributes, scope, defined)
@@ -165,8 +168,20 @@ class _ProgramReader:
             values.append(scope[name])
         return values
 
-    def _literals(self, protos: Mapping[str, pb.Value]) -> dict[str, Literal]:
-        return {key: self._values.literal(protos[key]) for key in sorted(protos)}
+    def _literals(self, protos: Mapping[str, pb.Value], besides: str = "") -> dict[str, Literal]:
+        """Returns all literals but the one called `besides`."""
+        return {key: self._values.literal(protos[key]) for key in sorted(protos) if key != besides}
+
+    def _name(self, attributes: Mapping[str, pb.Value]) -> str:
+        """Returns the name of an operator, which stands among its attributes."""
+        if _NAME not in attributes:
+            return ""
+        value = attributes[_NAME]
+        strings = value.immediateValue.tensor.strings.values
+        if len(strings) != 1 or read_type(value.type) != _STRING:
+            type_ = self._values.literal(value).type
+            raise InvalidProgramError(f"the attribute name is no string but a value of type {type_}")
+        return strings[0]
 
     def _unknown(self, proto: Message, children: str) -> bytes:
         """Returns `proto` without the field `children` if anything in the rest is unknown, else nothing."""
@@ -174,15 +189,6 @@ class _ProgramReader:
             return b""
         rest = without(proto, children)
         return rest.SerializeToString() if has_unknown(rest) else b""
-
-
-def _operation_name(attributes: dict[str, Literal]) -> str:
-    name = attributes.pop("name", None)
-    if name is None:
-        return ""
-    if not isinstance(name.value, str):
-        raise InvalidProgramError(f"the attribute name is no string but a value of type {name.type}")
-    return name.value
 
 
 def _lookup(name: str, scope: Scope, user: str) -> Value:

@@ -69,6 +69,17 @@ def _parse_type(data: bytes) -> Type:
 
 def write_type(type_: Type, proto: pb.ValueType) -> None:
     """Fills the empty `proto` with `type_`."""
+    proto.MergeFromString(_type_wire(type_))
+
+
+@lru_cache(maxsize=4096)
+def _type_wire(type_: Type) -> bytes:
+    proto = pb.ValueType()
+    _fill_type(type_, proto)
+    return proto.SerializeToString()
+
+
+def _fill_type(type_: Type, proto: pb.ValueType) -> None:
     match type_:
         case TensorType(dtype, shape):
             _write_tensor_type(_CODES[dtype], shape, proto.tensorType)

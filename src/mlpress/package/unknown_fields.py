@@ -12,10 +12,10 @@ M = TypeVar("M", bound=Message)
 
 def has_unknown(message: Message) -> bool:
     """Whether `message`, or any message inside it, has unknown fields."""
-    known = type(message)()
-    known.CopyFrom(message)
+    data = message.SerializeToString()
+    known = type(message).FromString(data)
     known.DiscardUnknownFields()
-    return known.ByteSize() != message.ByteSize()
+    return known.ByteSize() != len(data)
 
 
 def without(message: M, field: str) -> M:

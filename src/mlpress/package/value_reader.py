@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -18,6 +19,9 @@ from mlpress.package.types_io import read_type
 _HIGHEST_RANK: Final = 32
 _LARGEST_SIZE: Final = 1 << 60
 
+_SMALL: Final = 64
+"""Bytes of a serialized value up to which it is remembered: programs repeat small ones many times."""
+
 
 class ValueReader:
     """Turns values of one model into literals over its mapped blob files.
@@ -29,14 +33,24 @@ class ValueReader:
     def __init__(self, weights: Path | None) -> None:
         self.weights = weights
         self._files: dict[str, BlobReader] = {}
+        self._small: dict[bytes, Literal] = {}
 
     def literal(self, proto: pb.Value) -> Literal:
-        """Returns the value that `proto` holds or points at.
+        """Returns the value that `proto` holds or points at; the same object for equal small ones.
 
         Raises:
             InvalidProgramError: The value is missing or doesn't fit its type.
             InvalidPackageError: It lies in a blob file that is missing or damaged.
         """
+        data = proto.SerializeToString()
+        found = self._small.get(data)
+        if found is None:
+            found = self._literal(proto)
+            if len(data) <= _SMALL:
+                self._small[data] = found
+        return found
+
+    def _literal(self, proto: pb.Value) -> Literal:
         type_ = read_type(proto.type)
         match proto.WhichOneof("value"):
             case "blobFileValue":
@@ -52,9 +66,7 @@ class ValueReader:
 
     def _file(self, file_name: str) -> BlobReader:
         # Names are "@model_path/weights/...", beside the model file; the last part says which file.
-        if leaves(file_name):
-            raise InvalidPackageError(f"weight file name {file_name!r} leaves the package")
-        name = PurePosixPath(file_name).name
+        name = _last_part(file_name)
         if name not in self._files:
             if self.weights is None:
                 raise InvalidPackageError(
@@ -79,6 +91,13 @@ class ValueReader:
                     (self.literal(pair.key), self.literal(pair.value)) for pair in proto.dictionary.values
                 )
         raise InvalidProgramError(f"a value of type {type_} is written as a {kind}")
+
+
+@lru_cache
+def _last_part(file_name: str) -> str:
+    if leaves(file_name):
+        raise InvalidPackageError(f"weight file name {file_name!r} leaves the package")
+    return PurePosixPath(file_name).name
 
 
 def _static(type_: TensorType) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typing import Final
 from mlpress import bits
 from mlpress.bits import Tensor
 from mlpress.errors import InvalidProgramError
-from mlpress.mil import DictionaryType, ListType, Literal, StringType, TensorType, TupleType
+from mlpress.mil import DictionaryType, ListType, Literal, StringType, TensorType, TupleType, Type
 from mlpress.package.blob_format import CODES
 from mlpress.package.blob_writer import BlobLayout
 from mlpress.package.manifest import WEIGHT_FILE, WEIGHTS
@@ -20,6 +20,9 @@ FILE_NAME: Final = f"@model_path/{WEIGHTS}/{WEIGHT_FILE}"
 
 _FEWEST_IN_BLOB: Final = 10
 """Elements from which on a constant goes to the blob file."""
+
+_SMALL: Final = 64
+"""Bytes up to which a tensor written in place is remembered: programs repeat small ones many times."""
 
 _WIDE_INTEGERS: Final = (bits.INT16, bits.UINT16, bits.INT32, bits.UINT32)
 _WIDE_INTEGERS_SINCE: Final = 9
@@ -37,6 +40,7 @@ class ValueWriter:
         self.layout = BlobLayout()
         wide = () if specification_version >= _WIDE_INTEGERS_SINCE else _WIDE_INTEGERS
         self._blob_dtypes = frozenset(CODES).difference(wide)
+        self._small: dict[tuple[Type, bytes], bytes] = {}
 
     def constant(self, literal: Literal, proto: pb.Value) -> None:
         """Fills the empty `proto` with a constant, in place if it is small or of a type no blob can hold."""
@@ -58,7 +62,21 @@ class ValueWriter:
         tensor = literal.value
         if isinstance(tensor, Tensor) and is_mapped(tensor) and tensor.dtype in self._blob_dtypes:
             self._blob(literal, tensor, proto)
-            return
+        elif isinstance(tensor, Tensor) and tensor.nbytes <= _SMALL:
+            proto.MergeFromString(self._small_wire(literal, tensor))
+        else:
+            self._in_place(literal, proto)
+
+    def _small_wire(self, literal: Literal, tensor: Tensor) -> bytes:
+        """Returns the serialized value of a small tensor."""
+        key = literal.type, bytes(tensor.buffer)
+        if key not in self._small:
+            value = pb.Value()
+            self._in_place(literal, value)
+            self._small[key] = value.SerializeToString()
+        return self._small[key]
+
+    def _in_place(self, literal: Literal, proto: pb.Value) -> None:
         write_type(literal.type, proto.type)
         self._immediate(literal, proto.immediateValue)
 
