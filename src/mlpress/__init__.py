@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlpress.models import MLModel
     from mlpress.passes import Report
     from mlpress.recipe import Palettize, Prune, Quantize, Recipe, Step
+    from mlpress.verification import Verification, verify
 
 _HOMES = {
     "Compressed": "mlpress.api",
@@ -26,8 +27,10 @@ _HOMES = {
     "Recipe": "mlpress.recipe",
     "Report": "mlpress.passes",
     "Step": "mlpress.recipe",
+    "Verification": "mlpress.verification",
     "compress": "mlpress.api",
     "decompress": "mlpress.api",
+    "verify": "mlpress.verification",
 }
 _SUBPACKAGES = ("models", "optimize")
 
@@ -40,11 +43,13 @@ __all__ = [
     "Recipe",
     "Report",
     "Step",
+    "Verification",
     "__version__",
     "compress",
     "decompress",
     "models",
     "optimize",
+    "verify",
 ]
 
 

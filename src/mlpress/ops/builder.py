@@ -191,7 +191,9 @@ class Builder:
         if unknown:
             allowed = ", ".join(version.signature.parameters)
             raise InvalidProgramError(f"op {version.name!r} has no parameters {unknown}; it has {allowed}")
-        given |= {key: default for key, default in _defaults(version.name, self.opset).items() if key not in given}
+        given |= {
+            key: default for key, default in _defaults(version.name, self.opset).items() if key not in given
+        }
         chosen = self.unique(name or version.name)
         bound = {key: self._bound(version, key, given, chosen) for key in given}
         return Operation(version.name, chosen, bound, [])
@@ -217,7 +219,6 @@ class Builder:
         if len(types) == 1:
             return [Value(name, types[0])]
         return [Value(self.unique(f"{name}_{index}"), kind) for index, kind in enumerate(types)]
-
 
 
 @cache

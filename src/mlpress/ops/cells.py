@@ -36,7 +36,7 @@ ACTIVATIONS: Final[dict[str, Function]] = {
 }
 
 
-_FUSED_STEPS: Final = 4
+_FUSED_STEPS: Final = 8
 
 
 def check_activations(op: str, **names: str) -> None:

@@ -36,9 +36,7 @@ def conv(
     """Cross-correlation with `weight`, of shape [channels out, channels in / groups, *kernel], and `bias`."""
     ones = (1,) * (x.dim() - 2)
     strides, dilations = strides or ones, dilations or ones
-    kernel = weight.shape[2:]
-    extents = [(size - 1) * step + 1 for size, step in zip(kernel, dilations, strict=True)]
-    pads = window_pads("conv", pad_type, pad, x.shape[2:], extents, strides)
+    pads = window_pads("conv", pad_type, pad, x.shape[2:], weight.shape[2:], strides, dilations)
     padding = symmetric(pads)
     if padding is None:
         x = pad_axes(x, pads, 0)

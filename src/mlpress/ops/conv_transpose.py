@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mlpress.ops.op import op
 from mlpress.ops.operands import along, like, like_or_none
-from mlpress.ops.padding import pad_axes, window_pads
+from mlpress.ops.padding import pad_axes, window_extents, window_pads
 
 _REST: Final = (
     "pad:int32 const?, output_shape:int32 const?, pad_type:string const?, strides:int32 const?, "
@@ -42,11 +42,12 @@ def conv_transpose(
     """
     ones = (1,) * (x.dim() - 2)
     strides, dilations = strides or ones, dilations or ones
-    extents = [(size - 1) * step + 1 for size, step in zip(weight.shape[2:], dilations, strict=True)]
+    kernel = weight.shape[2:]
+    extents = window_extents(kernel, dilations)
     axes = list(zip(x.shape[2:], strides, extents, strict=True))
     full = [(size - 1) * stride + extent for size, stride, extent in axes]
     wanted = [size * stride for size, stride, _ in axes] if output_shape is None else output_shape[2:]
-    cuts = window_pads("conv_transpose", pad_type, pad, wanted, extents, strides)
+    cuts = window_pads("conv_transpose", pad_type, pad, wanted, kernel, strides, dilations)
     if output_shape is None and pad_type in ("valid", "custom"):
         wanted = [size - before - after for size, (before, after) in zip(full, cuts, strict=True)]
     return _transposed(

@@ -59,7 +59,7 @@ class Inference:
                 made = version.function(**arguments(operation, version, self))
         except (RuntimeError, IndexError, TypeError) as error:
             raise InvalidProgramError(f"{operation.type} {operation.name!r}: {error}") from error
-        return tuple(made) if isinstance(made, tuple | list) else (made,)
+        return made if version.several else (made,)
 
     # ---- how ops are called here, see `Evaluation` ----
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NewType
 
 import torch
 from torch import Tensor
@@ -11,7 +12,8 @@ from mlpress.errors import InvalidProgramError
 from mlpress.ops.dtypes import dtype_from_mil
 from mlpress.ops.op import op
 
-TensorList = tuple[Tensor, ...]
+TensorList = NewType("TensorList", tuple[Tensor, ...])
+"""One value of a program, unlike the several results of an op."""
 
 
 @op(
@@ -31,7 +33,7 @@ def make_list(
     end grows, whether or not `dynamic_length` says that it may.
     """
     shape = [0 if isinstance(size, str) else size for size in elem_shape]
-    return (anchor.new_zeros(shape, dtype=dtype_from_mil(dtype)),) * init_length
+    return TensorList((anchor.new_zeros(shape, dtype=dtype_from_mil(dtype)),) * init_length)
 
 
 @op(CoreML5="ls:list")
@@ -72,7 +74,7 @@ def _written(ls: Sequence[Tensor], indices: Sequence[int], values: Sequence[Tens
         if index >= len(elements):
             elements += [torch.zeros_like(value)] * (index + 1 - len(elements))
         elements[_checked(index, len(elements))] = value
-    return tuple(elements)
+    return TensorList(tuple(elements))
 
 
 def _checked(index: int, length: int) -> int:

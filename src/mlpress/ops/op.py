@@ -51,6 +51,7 @@ class Version:
         function: What it does.
         kinds: What each parameter of `function` receives, by name, context left out.
         context: The parameters of `function` that who calls gives: among `CONTEXT`.
+        several: Whether `function` returns a tuple of results, even if it is a single one.
         dtype_of: Parameter whose element type `result_dtype` is, for functions that ask for it.
     """
 
@@ -60,6 +61,7 @@ class Version:
     function: Callable[..., Any]
     kinds: Mapping[str, Kind]
     context: tuple[str, ...]
+    several: bool
     dtype_of: str | None
 
 
@@ -85,12 +87,13 @@ def op(
     def define(function: Definition) -> Definition:
         known = name or function.__name__
         parameters, kinds, context = _inspect(function)
+        several = typing.get_origin(typing.get_type_hints(function)["return"]) is tuple
         versions = _VERSIONS.setdefault(known, [])
         for opset, text in signatures.items():
             signature = Signature.parse(text)
             _check(known, signature, parameters)
             versions.append(
-                Version(known, Opset[opset], signature, function, kinds, context, dtype_of),
+                Version(known, Opset[opset], signature, function, kinds, context, several, dtype_of),
             )
         versions.sort(key=lambda version: version.opset)
         return function

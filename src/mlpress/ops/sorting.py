@@ -32,12 +32,12 @@ def topk(
     sort: bool = True,
     return_indices: bool = True,
     output_indices_dtype: str = "int32",
-) -> tuple[Tensor, Tensor] | Tensor:
+) -> tuple[Tensor, ...]:
     """The k (-1: all) largest elements along `axis`, or smallest if `ascending`, and where they are."""
     check_choice("topk", "output_indices_dtype", output_indices_dtype, ("int32", "uint16"))
     comparable = x.int() if x.dtype is torch.uint16 else x  # torch cannot order uint16
     count = x.shape[axis] if k == -1 else k
     values, indices = comparable.topk(count, axis, largest=not ascending, sorted=sort)
     if not return_indices:
-        return values.to(x.dtype)
+        return (values.to(x.dtype),)
     return values.to(x.dtype), indices.to(dtype_from_mil(output_indices_dtype))

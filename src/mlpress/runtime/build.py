@@ -164,7 +164,7 @@ class _BlockBuilder:
         version = ops.lookup(operation.type, self._shared.opset)
         assert version is not None  # check_supported has looked
         call = self.graph.call_function(version.function, (), arguments(operation, version, self))
-        self._define(operation, call, several=len(operation.outputs) > 1)
+        self._define(operation, call, version.several)
 
     def _define(self, operation: Operation, call: fx.Node, several: bool) -> None:
         for index, value in enumerate(operation.outputs):

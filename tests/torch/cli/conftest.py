@@ -1,0 +1,3 @@
+from tests.unit.cli.conftest import run
+
+__all__ = ["run"]
