@@ -15,8 +15,12 @@ def scaled_dot_product_attention(
 ) -> Tensor:
     """softmax(query @ key^T / sqrt(E) + mask) @ value, of shapes [..., L, E], [..., S, E] and [..., S, F].
 
-    `attn_mask` broadcasts to [..., L, S]: booleans are true where attention is paid, floats are added.
+    `attn_mask` broadcasts to [..., L, S]: booleans are true where attention is paid, floats are added. What a
+    query gets that may attend to nothing is torch's choice: zeros in recent versions, NaN by the formula.
     """
-    if attn_mask is not None and attn_mask.is_floating_point():
-        attn_mask = like(attn_mask, query)
+    if attn_mask is not None:
+        if attn_mask.is_floating_point():
+            attn_mask = like(attn_mask, query)
+        if attn_mask.dim() < 2:
+            attn_mask = attn_mask.expand(1, -1)  # torch asks for an axis of queries
     return F.scaled_dot_product_attention(query, key, value, attn_mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +65,7 @@ def window_extents(kernel: Sequence[int], dilations: Sequence[int] | None) -> li
     return [(size - 1) * step + 1 for size, step in zip(kernel, dilations, strict=True)]
 
 
-def symmetric(pads: Pads) -> list[int] | None:
+def symmetric(pads: Sequence[tuple[Any, Any]]) -> list[int] | None:
     """Returns the padding of each axis if it is known to be the same before and after it, else None."""
     for before, after in pads:
         # With unknown sizes the padding may be symbolic, and not to be compared.

@@ -20,9 +20,9 @@ class Example:
 
     Attributes:
         op: Name of the op.
-        arguments: By parameter. NumPy arrays are tensors, tuples of arrays several of them. What an op takes as
-            a plain value is one, or a NumPy scalar or array where its element type matters. Python floats are
-            float32, integers int32.
+        arguments: By parameter. NumPy arrays are tensors, tuples of arrays several of them. What an op takes
+            as a plain value is one, or a NumPy scalar or array where its element type matters. Python floats
+            are float32, integers int32.
         opset: The opset to call it in.
         note: What sets it apart from other examples of the op.
     """

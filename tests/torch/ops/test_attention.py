@@ -53,9 +53,10 @@ def test_a_mask_of_another_type_is_brought_to_that_of_the_query() -> None:
     assert scaled_dot_product_attention(x, x, x, torch.zeros(2, 2)).dtype == torch.float16
 
 
+@pytest.mark.parametrize("batch", [(1,), (1, 1)])
 @pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
-def test_a_mask_for_keys_alone(dtype: torch.dtype) -> None:
-    x, value = tensor(seeded(1, 1, 3, 2)), tensor(seeded(2, 1, 3, 2))
+def test_a_mask_for_keys_alone(dtype: torch.dtype, batch: tuple[int, ...]) -> None:
+    x, value = tensor(seeded(1, *batch, 3, 2)), tensor(seeded(2, *batch, 3, 2))
     keep = torch.tensor([False, True, False])
     mask = keep if dtype is torch.bool else torch.where(keep, 0, -torch.inf)
-    assert_close(scaled_dot_product_attention(x, x, value, mask), value[:, 1:2].expand(1, 3, 2).numpy())
+    assert_close(scaled_dot_product_attention(x, x, value, mask), value[..., 1:2, :].expand_as(value).numpy())

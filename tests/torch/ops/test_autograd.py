@@ -62,7 +62,7 @@ def is_smooth(example: Example) -> bool:
     return example.op not in CONSTANT and evaluate(example, Line(0)) is not None
 
 
-@pytest.mark.parametrize("example", filter(is_smooth, EXAMPLES), ids=str)
+@pytest.mark.parametrize("example", list(filter(is_smooth, EXAMPLES)), ids=str)
 def test_gradients_are_slopes(example: Example) -> None:
     # Off the example itself: some stand where a function jumps.
     at, step = 0.01, 1e-6
@@ -77,4 +77,4 @@ def test_gradients_are_slopes(example: Example) -> None:
     )
     after, before = evaluate(example, Line(at + step)), evaluate(example, Line(at - step))
     assert after is not None and before is not None
-    assert slope == pytest.approx(float(after - before) / (2 * step), rel=1e-5, abs=1e-5)
+    assert slope == pytest.approx((after - before).item() / (2 * step), rel=1e-5, abs=1e-5)
