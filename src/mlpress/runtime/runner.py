@@ -134,10 +134,13 @@ class Runner:
             return self._classifier.result(name, value)
         kind = self.outputs[name]
         assert isinstance(kind, TensorType)  # outputs are tensors, apart from a classifier's
-        return value.cpu().numpy().astype(kind.dtype.storage)
+        with np.errstate(over="ignore"):  # what does not fit float16 is infinite, as on a device
+            return value.cpu().numpy().astype(kind.dtype.storage)
 
 
 def _argument(value: npt.NDArray[Any] | Tensor, kind: Type) -> Tensor:
     assert isinstance(kind, TensorType)  # inputs are tensors or states
     array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
-    return torch.from_numpy(array.astype(kind.dtype.storage)).to(carrier(kind.dtype))
+    with np.errstate(over="ignore"):
+        stored = array.astype(kind.dtype.storage)
+    return torch.from_numpy(stored).to(carrier(kind.dtype))
