@@ -129,6 +129,21 @@ class MLModel:
             run_options=self.run_options,
         )
 
+    @property
+    def predictor(self) -> Predictor:
+        """What predicts with the function and the options in use; made once, ready to run at its first use."""
+        function, options = key = self._function(), self.run_options
+        if function not in self.program.functions:
+            raise MlpressError(
+                f"the model has no function {function!r}; it has {list(self.program.functions)}: "
+                f"choose one by function_name="
+            )
+        if key not in self._predictors:
+            program = self.program
+            made = Predictor(self.interface, lambda: make_runner(program, function, options))
+            self._predictors.setdefault(key, made)  # the first one, if another thread was faster
+        return self._predictors[key]
+
     @overload
     def predict(self, data: Mapping[str, Any], state: MLState | None = None) -> dict[str, Any]: ...
 
@@ -159,12 +174,12 @@ class MLModel:
             TypeError: `data` is neither a dictionary nor a list of them.
         """
         if isinstance(data, Mapping):
-            return self._predictor()(data, state)
+            return self.predictor(data, state)
         if not isinstance(data, list | tuple) or not all(isinstance(one, Mapping) for one in data):
             raise TypeError(f"data is a {type(data).__name__}; allowed: a dictionary, or a list of them")
         if state is not None:
             raise MlpressError("state= goes with one prediction, not with a list of them")
-        return [self._predictor()(one) for one in data]
+        return [self.predictor(one) for one in data]
 
     def make_state(self) -> MLState:
         """Returns a new state, all zeros, for `predict`.
@@ -173,7 +188,7 @@ class MLModel:
             MlpressError: The function has no states, or PyTorch is not installed.
             UnsupportedModelError: The program has operators that cannot be run; all are listed.
         """
-        return self._predictor().make_state()
+        return self.predictor.make_state()
 
     def to_torch(self, **options: Any) -> GraphModule:
         """Returns the function in use as a module of PyTorch, new at each call.
@@ -312,20 +327,6 @@ class MLModel:
 
     def _function(self) -> str:
         return self.function_name or "main"
-
-    def _predictor(self) -> Predictor:
-        """Returns what predicts with the function and the options in use; made once."""
-        function, options = key = self._function(), self.run_options
-        if function not in self.program.functions:
-            raise MlpressError(
-                f"the model has no function {function!r}; it has {list(self.program.functions)}: "
-                f"choose one by function_name="
-            )
-        if key not in self._predictors:
-            program = self.program
-            made = Predictor(self.interface, lambda: make_runner(program, function, options))
-            self._predictors.setdefault(key, made)  # the first one, if another thread was faster
-        return self._predictors[key]
 
     def _checked_function(self, name: str | None) -> str | None:
         description = self._file.spec.description

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mlpress.mil import Function, TensorType, Type
+from mlpress.mil import Function
 from mlpress.models import Interface, MLModel
-from mlpress.models.prediction import Predictor, make_runner
-from mlpress.models.prediction.inputs import to_program
 
 if TYPE_CHECKING:
     from mlpress.runtime import State, Tap
@@ -71,18 +69,17 @@ class ModelSide:
         Raises:
             MlpressError: PyTorch is not installed, or the model cannot be run.
         """
-        name = model.function_name or "main"
         self.interface: Interface = model.interface
-        predictor = Predictor(self.interface, lambda: make_runner(model.program, name, model.run_options))
-        self._runner = predictor.runner
-        self.function: Function = model.program.functions[name]
+        self._predictor = model.predictor
+        self._runner = self._predictor.runner
+        self.function: Function = model.program.functions[model.function_name or "main"]
         self._state: State | None = None
 
     def start(self) -> None:
         self._state = self._runner.make_state() if self._runner.states else None
 
     def __call__(self, sample: Sample) -> Prediction:
-        return _prediction(self._runner(self._arrays(sample), self._state))
+        return _prediction(self._runner(self._predictor.arrays(sample), self._state))
 
     def values(self, sample: Sample) -> Iterator[Tap]:
         """Returns the values inside the program for `sample`; states stay as they are."""
@@ -91,16 +88,12 @@ class ModelSide:
             state = self._runner.make_state()
             for name, tensor in self._state.tensors.items():
                 state.tensors[name].copy_(tensor)
-        return self._runner.values(self._arrays(sample), state)
+        return self._runner.values(self._predictor.arrays(sample), state)
 
     def value_names(self) -> set[str]:
         """Returns the names that `values` yields."""
         nodes = self._runner.module.graph.nodes
         return {node.meta["value"].name for node in nodes if "value" in node.meta}
-
-    def _arrays(self, sample: Sample) -> dict[str, npt.NDArray[Any]]:
-        arrays = to_program(self.interface.inputs, sample)
-        return {name: _with_rank_of(self._runner.inputs[name], array) for name, array in arrays.items()}
 
 
 def _prediction(results: Mapping[str, Any]) -> Prediction:
@@ -114,10 +107,3 @@ def _prediction(results: Mapping[str, Any]) -> Prediction:
     probabilities = next(iter(by_label), None)
     classes = () if probabilities is None else tuple(by_label[probabilities])
     return Prediction(arrays, True, labels[0] if labels else None, probabilities, classes)
-
-
-def _with_rank_of(kind: Type, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Returns a single number with the axes that the program has for it; other arrays as they are."""
-    if isinstance(kind, TensorType) and array.size == 1 and array.ndim != len(kind.shape):
-        return array.reshape((1,) * len(kind.shape))
-    return array

@@ -55,12 +55,21 @@ class Predictor:
         Raises:
             MlpressError: `data` or `state` is not what the model takes.
         """
-        arrays = to_program(self.interface.inputs, data)
+        arrays = self.arrays(data)
         runner = self.runner
         self._check_state(runner, state)
-        arrays = {name: _with_rank_of(runner.inputs[name], array) for name, array in arrays.items()}
         results = runner(arrays, None if state is None else state.values)
         return from_program(self.interface.outputs, results)
+
+    def arrays(self, data: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
+        """Returns the arrays that the program takes for `data`.
+
+        Raises:
+            MlpressError: `data` is not what the model takes.
+        """
+        arrays = to_program(self.interface.inputs, data)
+        kinds = self.runner.inputs
+        return {name: _with_rank_of(kinds[name], array) for name, array in arrays.items()}
 
     def make_state(self) -> MLState:
         """Returns states of zeros.
