@@ -131,7 +131,7 @@ class MLModel:
 
     @property
     def predictor(self) -> Predictor:
-        """What predicts with the function and the options in use; made once, ready to run at its first use."""
+        """What predicts with the function and the options in use; ready to run from its first use on."""
         function, options = key = self._function(), self.run_options
         if function not in self.program.functions:
             raise MlpressError(
