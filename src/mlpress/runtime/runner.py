@@ -135,7 +135,7 @@ class Runner:
         kind = self.outputs[name]
         assert isinstance(kind, TensorType)  # outputs are tensors, apart from a classifier's
         with np.errstate(over="ignore"):  # what does not fit float16 is infinite, as on a device
-            return value.cpu().numpy().astype(kind.dtype.storage)
+            return value.detach().cpu().numpy().astype(kind.dtype.storage)
 
 
 def _argument(value: npt.NDArray[Any] | Tensor, kind: Type) -> Tensor:

@@ -19,7 +19,7 @@ def python(code: str) -> str:
 def test_help_says_what_exit_codes_mean(run: Run) -> None:
     outcome = run("--help")
     assert outcome.code == 0
-    for word in ("inspect", "compress", "decompress", "diff", "Exit codes", "--strict"):
+    for word in ("inspect", "compress", "decompress", "diff", "predict", "verify", "Exit codes", "--strict"):
         assert word in outcome.out
 
 
