@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mlpress.encoding import Encoding, size_of, squared_error
+from mlpress.encoding import Encoding, size_of
 from mlpress.errors import NonFiniteWeightError, NotApplicableError
+from mlpress.fit.error import squared_error_of
 from mlpress.fit.layout import Layout
 from mlpress.fit.palettize import palettize
 from mlpress.fit.prune import prune
@@ -58,7 +59,7 @@ def run(job: Job) -> Fitted | str:
             encoding = _apply(stage, encoding, job)
         except (NotApplicableError, NonFiniteWeightError) as reason:
             return f"{stage_name(stage)}: {reason}"
-    error, signal = squared_error(job.encoding, encoding)
+    error, signal = squared_error_of(job.encoding, encoding)
     if not math.isfinite(error):
         return f"{stage_name(job.stages[-1])}: its largest values would overflow {encoding.dtype}"
     return Fitted(encoding, error, signal)

@@ -97,11 +97,11 @@ def _quantize_dense(stage: Quantize, weight: Array, layout: Layout) -> Affine:
 
 def _finite_codes(codes: Array, parameters: affine.AffineParameters) -> Array:
     """Moves codes towards zero whose value would round to infinity, as the largest float16 weights' do."""
-    scale = parameters.scale[:, None].astype(np.float64)
-    with np.errstate(divide="ignore"):
-        steps = np.floor(float(np.finfo(parameters.scale.dtype).max) / scale)
-    if (steps >= 255).all():
+    limit = float(np.finfo(parameters.scale.dtype).max)
+    if 255 * affine.largest(parameters.scale) <= limit:
         return codes
+    with np.errstate(divide="ignore"):
+        steps = np.floor(limit / parameters.scale[:, None].astype(np.float64))
     zero = 0 if parameters.zero_point is None else parameters.zero_point[:, None].astype(np.float64)
     return np.clip(codes, zero - steps, zero + steps).astype(codes.dtype)
 

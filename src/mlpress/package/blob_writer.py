@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO, Final
 
 from mlpress.bits import Tensor
+from mlpress.package.atomic import begin_flush
 from mlpress.package.blob_format import CODES, HEADER, METADATA, SENTINEL, VERSION, align, padding_bits
 from mlpress.package.mapped import release_view
 
@@ -57,15 +58,19 @@ class BlobLayout:
             OSError: Writing failed.
         """
         file.write(HEADER.pack(len(self._tensors), VERSION))
-        end = HEADER.size
+        end, begun = HEADER.size, 0
         for offset, tensor in self._tensors:
             file.write(bytes(offset - end))
             unused = padding_bits(tensor.dtype, tensor.size)
             file.write(
                 METADATA.pack(SENTINEL, CODES[tensor.dtype], tensor.nbytes, offset + METADATA.size, unused)
             )
+            end = offset + METADATA.size
             for start in range(0, tensor.nbytes, _CHUNK):
                 chunk = tensor.buffer[start : start + _CHUNK]
                 file.write(chunk)
                 release_view(chunk)
-            end = offset + METADATA.size + tensor.nbytes
+                end += chunk.nbytes
+                if end - begun >= _CHUNK:
+                    begin_flush(file, begun, end)
+                    begun = end
