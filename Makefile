@@ -11,12 +11,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*.?pp native/hot/*.?pp)
 
-.PHONY: help demo test test-python test-other-pythons lint format bench proto clean
+.PHONY: help demo test test-zoo test-python test-other-pythons lint format bench proto clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo                        compress a small real model in each way and print the table"
 	@echo "make test                        run all tests; the unit tests also on every other Python found"
+	@echo "make test-zoo                    run networks that coremltools converts beside torch; minutes"
 	@echo "make test-python PY=python3.12   run the unit tests on one Python"
 	@echo "make lint                        style, types and import floors"
 	@echo "make format                      let ruff put the style right"
@@ -28,8 +29,12 @@ demo: $(VENV)/.base
 	$(BIN)/python -m examples.demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not zoo"
+	$(MAKE) --no-print-directory test-zoo
 	$(MAKE) --no-print-directory test-other-pythons
+
+test-zoo: $(VENV)/.dev
+	$(BIN)/python -m pytest -m zoo tests/zoo
 
 test-python:
 	tools/test_python.sh $(PY)
