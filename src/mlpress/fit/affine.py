@@ -143,8 +143,8 @@ def _code_dtype(low: int) -> type[np.int8] | type[np.uint8]:
 
 
 def largest(scale: Floats) -> float:
-    """The largest of values that are not negative, 0 for none; NaN if there is one, however many there are."""
-    # Their bits are ordered as the values are, NaN last; NumPy compares integers many times faster than float16.
+    """The largest of scales, none of them negative; NaN if there is one, 0 if there are none."""
+    # Bits are ordered as values are, NaN last, and NumPy is many times faster at integers than at float16.
     bits = scale.view(f"u{scale.itemsize}").max(initial=0)
     return float(bits.view(scale.dtype))
 

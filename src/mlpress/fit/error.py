@@ -61,7 +61,8 @@ def _in_order(shape: tuple[int, ...], counts: tuple[int, ...]) -> bool:
     """Whether the elements of each block are neighbours in memory."""
     if 0 in shape:
         return False
-    cut = next((axis for axis, pair in enumerate(zip(shape, counts, strict=True)) if pair[0] != pair[1]), len(shape))
+    # Along leading axes a block has one element; one axis may be cut anyhow; further ones are not cut.
+    cut = next((axis for axis, count in enumerate(counts) if count != shape[axis]), len(shape))
     return math.prod(counts[cut + 1 :]) == 1
 
 

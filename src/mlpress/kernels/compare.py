@@ -1,7 +1,7 @@
 """Squared errors of encoded float16 weights, decoded and compared in one pass.
 
-Each function returns ``(sum((weight - decoded)**2), sum(weight**2))``, computed in float64. Packed streams are
-those of `mlpress.kernels.packing`.
+Each function returns ``(sum((weight - decoded)**2), sum(weight**2))``, computed in float64. Packed streams
+are those of `mlpress.kernels.packing`.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ _SINGLE = (
     "constexpr_sparse_to_dense",
 )
 _MASKED = ("constexpr_lut_to_sparse", "constexpr_sparse_blockwise_shift_scale")
+_CHAINED = frozenset((*_SINGLE, *_MASKED))
 
 
 def lift(program: Program) -> None:
@@ -33,9 +34,8 @@ def lift(program: Program) -> None:
             operator.
     """
     for function in program.functions.values():
-        lifter = _Lifter()
-        used_plainly = _used_outside_chains(function.block)
-        lifter.block(function.block, used_plainly)
+        if any(node.type in _CHAINED for node in function.block.walk() if isinstance(node, Operation)):
+            _Lifter().block(function.block, _used_outside_chains(function.block))
 
 
 def _used_outside_chains(block: Block) -> set[Value]:
@@ -61,7 +61,7 @@ class _Lifter:
                 if not isinstance(node.data, Literal):
                     self._encodings[node.output] = node.data
                 kept.append(node)
-            elif node.type in _SINGLE or node.type in _MASKED:
+            elif node.type in _CHAINED:
                 constant = self._operation(node, used_plainly)
                 if constant is not None:
                     kept.append(constant)
