@@ -31,7 +31,8 @@ directions = st.sampled_from(["forward", "reverse"])
 
 
 def draw(seed: int, *shape: int) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) / 5  # linear gates do not explode
+    # So small that even linear gates do not make states explode.
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) / 5
 
 
 def numpy(*tensors: torch.Tensor) -> list[Array]:
