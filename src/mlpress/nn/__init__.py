@@ -1,0 +1,1 @@
+"""Compression of torch modules: data-free, with data, and in training."""

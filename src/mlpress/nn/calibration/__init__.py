@@ -1,0 +1,1 @@
+"""Compression of trained models with the help of data."""

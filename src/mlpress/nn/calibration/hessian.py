@@ -1,0 +1,82 @@
+"""Second derivatives of a layer's squared output error by its weights, from the inputs it sees."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mlpress.errors import NotApplicableError
+
+
+class Hessian:
+    """Sums ``2 / n * X X^T`` over the inputs X of a layer (Frantar et al. 2023, "GPTQ", section 3).
+
+    Attributes:
+        sums: float32 [columns, columns], columns being the inputs to one output.
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        """Takes a `Linear` or a `Conv2d`.
+
+        Raises:
+            NotApplicableError: The convolution is in groups.
+        """
+        if isinstance(layer, nn.Conv2d) and layer.groups != 1:
+            raise NotApplicableError(f"it is a convolution in {layer.groups} groups; allowed: 1")
+        self._layer = layer
+        weight = cast("Tensor", layer.weight)
+        columns = weight[0].numel()
+        self.sums = torch.zeros(columns, columns, device=weight.device)
+        self._samples = 0
+
+    @torch.no_grad()
+    def add(self, inputs: Tensor) -> None:
+        """Sees a batch of inputs."""
+        rows, samples = _rows(self._layer, inputs.detach())
+        if not samples:
+            return
+        total = self._samples + samples
+        self.sums *= self._samples / total
+        self._samples = total
+        self.sums.addmm_(rows.T, rows, alpha=2 / total)
+
+    @property
+    def seen(self) -> bool:
+        """Whether there were inputs."""
+        return self._samples > 0
+
+
+def _rows(layer: nn.Module, inputs: Tensor) -> tuple[Tensor, int]:
+    """Returns the inputs to single outputs, float32 [n, columns], and the number of samples in the batch."""
+    if isinstance(layer, nn.Conv2d):
+        batch = inputs if inputs.dim() == 4 else inputs.unsqueeze(0)
+        mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        padded = functional.pad(batch, layer._reversed_padding_repeated_twice, mode)
+        patches = functional.unfold(padded, layer.kernel_size, layer.dilation, 0, layer.stride)
+        return patches.transpose(1, 2).flatten(0, 1).float(), len(batch)
+    samples = 1 if inputs.dim() <= 2 else inputs.shape[0]
+    return inputs.reshape(-1, inputs.shape[-1]).float(), samples
+
+
+def inverse_factor(sums: Tensor, dampening: float) -> Tensor:
+    """Returns the upper Cholesky factor of the inverse, as GPTQ and SparseGPT use it.
+
+    Args:
+        sums: The Hessian; positive on the diagonal.
+        dampening: Fraction of the mean of the diagonal that is added to it.
+
+    Raises:
+        NotApplicableError: It cannot be factored: more dampening is needed.
+    """
+    damped = sums + torch.eye(len(sums), device=sums.device) * (dampening * sums.diagonal().mean())
+    try:
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
+        factor: Tensor = torch.linalg.cholesky(inverse, upper=True)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise NotApplicableError(
+            f"its Hessian is not positive definite; more hessian_dampening than {dampening} is needed"
+        ) from error
+    return factor

@@ -1,0 +1,1 @@
+"""Compression in training: parametrizations of weights, and their schedules."""

@@ -1,0 +1,90 @@
+"""Types of configuration fields: what coremltools takes for each, checked and brought to one form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import Enum
+from typing import Annotated, Any, Final
+
+import torch
+from pydantic import BeforeValidator
+
+# torch has no types of 4 bits: the number of bits is taken from the name, beside the type that holds them.
+_DTYPES: Final[dict[str, torch.dtype]] = {
+    "int3": torch.int8,
+    "int4": torch.int8,
+    "int8": torch.int8,
+    "uint3": torch.uint8,
+    "uint4": torch.uint8,
+    "uint8": torch.uint8,
+    "qint4": torch.qint8,
+    "qint8": torch.qint8,
+    "quint4": torch.quint8,
+    "quint8": torch.quint8,
+    "float16": torch.float16,
+    "float32": torch.float32,
+}
+
+
+def dtype_in(*names: str) -> BeforeValidator:
+    """Returns a check that a value is one of some types, by name or as torch's; makes it a name.
+
+    Integer types of torch and their quantized forms (``torch.qint8``) are 8 bits wide.
+    """
+    by_dtype = {dtype: name for name, dtype in _DTYPES.items() if name in names and name[-1] not in "34"}
+
+    def check(value: Any) -> Any:
+        name = by_dtype.get(value) if isinstance(value, torch.dtype) else value
+        name = name.lower() if isinstance(name, str) else name
+        if name not in names:
+            raise ValueError(f"allowed: {', '.join(names)}, and torch's types of these names")
+        return name
+
+    return BeforeValidator(check)
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """Returns the type of torch that holds values of the named type."""
+    return _DTYPES[name]
+
+
+def bits_of(name: str) -> int:
+    """Returns the width of a type from its name."""
+    return int(re.sub(r"\D", "", name))
+
+
+def member_of(kind: type[Enum]) -> BeforeValidator:
+    """Returns a check that a value is a member of an enumeration, or the name of one."""
+
+    def check(value: Any) -> Any:
+        try:
+            return kind(value)
+        except ValueError:
+            raise ValueError(f"allowed: {', '.join(member.value for member in kind)}") from None
+
+    return BeforeValidator(check)
+
+
+def one_of(*values: Any) -> BeforeValidator:
+    """Returns a check that a value is one of some."""
+
+    def check(value: Any) -> Any:
+        if value not in values or type(value) not in {type(allowed) for allowed in values}:
+            raise ValueError(f"allowed: {', '.join(map(str, values))}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _single_or_tuple(value: Any) -> Any:
+    return (value,) if type(value) is int else _tuple(value)
+
+
+Pair = Annotated[tuple[int, int], BeforeValidator(_tuple)]
+Sizes = Annotated[tuple[int, ...], BeforeValidator(_single_or_tuple)]
+Milestone4 = Annotated[tuple[int, int, int, int], BeforeValidator(_tuple)]

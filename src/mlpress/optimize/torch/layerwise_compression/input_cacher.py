@@ -1,0 +1,123 @@
+"""What the layers of a model get as inputs."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any, ClassVar, TypeVar, cast
+
+import torch
+from torch import nn
+
+from mlpress.errors import RecipeError
+
+Cacher = TypeVar("Cacher", bound="type[FirstLayerInputCacher]")
+
+
+class StopExecution(ValueError):
+    """The inputs of the first layer are known; the rest of the model need not run."""
+
+
+class FirstLayerInputCacher(ABC):
+    """Finds the inputs of the first layer that is compressed; subclasses are registered by name."""
+
+    _registered: ClassVar[dict[str, type[FirstLayerInputCacher]]] = {}
+
+    def __init__(self, model: nn.Module, layers: Any) -> None:
+        self._model = model
+        self._layers = layers
+
+    @classmethod
+    def register(cls, name: str) -> Callable[[Cacher], Cacher]:
+        """Returns a decorator that makes a subclass known by a name."""
+
+        def decorate(kind: Cacher) -> Cacher:
+            cls._registered[name] = kind
+            return kind
+
+        return decorate
+
+    @classmethod
+    def get_class(cls, name: Any) -> type[FirstLayerInputCacher]:
+        """Returns the subclass of a name; a subclass is returned as it is.
+
+        Raises:
+            RecipeError: There is none of that name.
+        """
+        if isinstance(name, type) and issubclass(name, FirstLayerInputCacher):
+            return name
+        if name not in cls._registered:
+            raise RecipeError(f"input_cacher is {name!r}; allowed: {', '.join(cls._registered)}")
+        return cls._registered[name]
+
+    @abstractmethod
+    def cache(
+        self, dataloader: Iterable[Any], nsamples: int, device: str
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Returns the inputs of the first layer, and arguments by name that all layers take."""
+
+
+@FirstLayerInputCacher.register("default")
+class DefaultInputCacher(FirstLayerInputCacher):
+    """The data are the inputs."""
+
+    def cache(
+        self, dataloader: Iterable[Any], nsamples: int, device: str
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Returns the first samples."""
+        return [to_device(batch, device) for batch in islice(dataloader, nsamples)], {}
+
+
+@FirstLayerInputCacher.register("gpt")
+class GPTFirstLayerInputCacher(FirstLayerInputCacher):
+    """Runs a decoder as far as its first layer, which shows that layer's inputs."""
+
+    def cache(
+        self, dataloader: Iterable[Any], nsamples: int, device: str
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Returns the inputs of the first layer; arguments by name are those of the last sample."""
+        inputs: list[Any] = []
+        named: dict[str, Any] = {}
+
+        def catch(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            inputs.append(args)
+            named.update(kwargs)
+            raise StopExecution
+
+        handle = self._first_layer().register_forward_pre_hook(catch, with_kwargs=True)
+        try:
+            for batch in islice(dataloader, nsamples):
+                try:
+                    self._model(to_device(batch, device))
+                except StopExecution:
+                    continue
+        finally:
+            handle.remove()
+        return inputs, named
+
+    def _first_layer(self) -> nn.Module:
+        wanted: Any = self._layers
+        if isinstance(wanted, (list, nn.ModuleList)) and len(wanted):
+            wanted = wanted[0]
+        for name, module in self._model.named_modules():
+            if matches(wanted, name, module):
+                return cast("nn.Module", module)
+        raise RecipeError(f"layers is {wanted!r}; no module of the model has that name")
+
+
+def matches(wanted: str | nn.Module, name: str, module: nn.Module) -> bool:
+    """Says whether a module is the one that is wanted, or has a name that the regular expression matches."""
+    return bool(re.fullmatch(wanted, name)) if isinstance(wanted, str) else wanted is module
+
+
+def to_device(value: Any, device: str) -> Any:
+    """Returns tensors, also those in tuples, lists and mappings, on a device."""
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, (tuple, list)):
+        return [to_device(each, device) for each in value]
+    if isinstance(value, Mapping):
+        return {key: to_device(each, device) for key, each in value.items()}
+    return value

@@ -1,0 +1,166 @@
+"""Compression of a trained model layer by layer, from the inputs that each layer sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, cast
+
+import torch
+from pydantic import BeforeValidator, Field
+from torch import nn
+
+from mlpress.errors import RecipeError
+from mlpress.nn.calibration.stages import Stage, run_chain, run_whole
+from mlpress.nn.calibration.work import LayerWork
+from mlpress.nn.metadata import mark_version
+from mlpress.optimize.torch.base_model_optimizer import BaseDataCalibratedModelOptimizer
+from mlpress.optimize.torch.layerwise_compression.algorithms import (
+    LayerwiseCompressionAlgorithmConfig,
+    ModuleGPTQConfig,
+    ModuleSparseGPTConfig,
+)
+from mlpress.optimize.torch.layerwise_compression.input_cacher import (
+    DefaultInputCacher,
+    FirstLayerInputCacher,
+    matches,
+)
+from mlpress.optimize.torch.optimization_config import OptimizationConfig
+
+_ALGORITHMS = {kind.algorithm_name: kind for kind in (ModuleGPTQConfig, ModuleSparseGPTConfig)}
+_MODULES = (nn.Conv2d, nn.Linear)
+
+
+def _layers(value: Any) -> Any:
+    if value is None or isinstance(value, nn.ModuleList):
+        return value
+    if not isinstance(value, list) or not all(isinstance(entry, (str, nn.Module)) for entry in value):
+        raise ValueError("allowed: a list of modules, or of names or regular expressions of names")
+    return value
+
+
+class LayerwiseCompressorConfig(OptimizationConfig):
+    """Which layers to compress, and how.
+
+    Attributes:
+        layers: Modules, or their names as regular expressions, whose layers are compressed together, in
+            order; None is the children of the model, or the model itself if it has none.
+        input_cacher: ``default`` (the data are inputs of the model), ``gpt`` (of a decoder whose layers are
+            a chain), or a subclass of `FirstLayerInputCacher`.
+        calibration_nsamples: Samples to use.
+    """
+
+    module_config: ClassVar[type[Any]] = LayerwiseCompressionAlgorithmConfig
+
+    layers: Annotated[Any, BeforeValidator(_layers)] = None
+    input_cacher: Annotated[Any, BeforeValidator(FirstLayerInputCacher.get_class)] = Field(default="default")
+    calibration_nsamples: Annotated[int, Field(ge=1)] = 128
+
+    def _set_defaults(self) -> None:
+        """Nothing is compressed unless a configuration says so."""
+
+    @classmethod
+    def make(cls, value: Any) -> Any:
+        """Returns a module's configuration, made from its fields if need be, or None."""
+        if isinstance(value, Mapping):
+            name = value.get("algorithm")
+            if name not in _ALGORITHMS:
+                raise ValueError(f"algorithm is {name!r}; allowed: {', '.join(_ALGORITHMS)}")
+            return _ALGORITHMS[name].from_dict(value)
+        return super().make(value)
+
+    def get_layers(self, model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+        """Yields (name, module) of the modules whose layers are compressed together."""
+        if self.layers is None:
+            yield from list(model.named_children()) or [("", model)]
+            return
+        for name, module in model.named_modules():
+            if any(matches(each, name, module) for each in self.layers):
+                yield name, module
+
+
+def _is_chain(model: nn.Module, config: LayerwiseCompressorConfig) -> bool:
+    return type(model) is nn.Sequential and config.layers is None
+
+
+class LayerwiseCompressor(BaseDataCalibratedModelOptimizer):
+    """Compresses layers so that their outputs change least; each sees what those before it make then.
+
+    Models need not be sequences of layers: with the default input cacher the model itself is run.
+    """
+
+    _supported_modules = _MODULES
+    _config_class = LayerwiseCompressorConfig
+
+    def compress(
+        self, dataloader: Iterable[Any], device: str, inplace: bool = False, *, strict: bool = False
+    ) -> nn.Module:
+        """Returns the compressed model, on the CPU.
+
+        Args:
+            dataloader: Inputs of the model: a tensor, a tuple or a mapping each.
+            device: Where to compute.
+            inplace: Whether to change the model itself and not a copy.
+            strict: Whether a layer that cannot be compressed as asked is an error.
+
+        Raises:
+            RecipeError: There are no data, or `layers` matches nothing.
+            StrictError: A layer cannot be compressed as asked; layers before it have been.
+        """
+        model = self._start(inplace)
+        was_training = model.training
+        model.eval().to(device)
+        try:
+            with torch.no_grad():
+                self._run(model, dataloader, device, strict)
+        finally:
+            model.cpu().train(was_training)
+        mark_version(model)
+        return model
+
+    def _run(self, model: nn.Module, dataloader: Iterable[Any], device: str, strict: bool) -> None:
+        config = cast("LayerwiseCompressorConfig", self._config)
+        cacher = config.input_cacher(model, config.layers)
+        batches, named = cacher.cache(dataloader, config.calibration_nsamples, device)
+        if not batches:
+            raise RecipeError("the dataloader has no samples; layers are compressed from at least one")
+        stages = self._stages(model, config)
+        layers = {name: layer for stage in stages for name, layer in stage.layers.items()}
+        if not layers:
+            raise RecipeError(f"layers is {config.layers!r}; it matches no module with layers to compress")
+        algorithms = {
+            name: cast("Any", self._algorithm(name, layer)).compress for name, layer in layers.items()
+        }
+        work = LayerWork(layers, algorithms, strict)
+        self._skipped = work.skipped
+        if isinstance(cacher, DefaultInputCacher) and not _is_chain(model, config):
+            run_whole(model, stages, batches, work.seen, work.compress)
+        else:
+            run_chain(stages, batches, named, work.seen, work.compress)
+
+    def _stages(self, model: nn.Module, config: LayerwiseCompressorConfig) -> list[Stage]:
+        """Returns the stages; each layer belongs to the first that has it."""
+        stages: list[Stage] = []
+        taken: set[int] = set()
+        for given in config.get_layers(model):
+            for name, module in _called(*given):
+                layers = {}
+                for path, layer in module.named_modules(prefix=name):
+                    wanted = isinstance(layer, _MODULES) and id(layer) not in taken
+                    if wanted and self._algorithm(path, layer) is not None:
+                        taken.add(id(layer))
+                        layers[path] = layer
+                stages.append(Stage(name, module, layers))
+        return stages
+
+    def _algorithm(self, path: str, layer: nn.Module) -> LayerwiseCompressionAlgorithmConfig | None:
+        config: LayerwiseCompressionAlgorithmConfig | None = self._config.get_module_config(path, layer)
+        return None if config is None or config.is_identity else config
+
+
+def _called(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yields a module, or instead of a list of modules, which is never called, what it holds."""
+    if not isinstance(module, (nn.ModuleList, nn.ModuleDict)):
+        yield name, module
+        return
+    for child, held in module.named_children():
+        yield from _called(f"{name}.{child}", held)

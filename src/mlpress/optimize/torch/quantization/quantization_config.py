@@ -1,0 +1,100 @@
+"""Configuration of quantization in training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from mlpress.nn.training.quantize import Milestones, QuantizeOptions
+from mlpress.nn.training.ranges import Integers
+from mlpress.optimize.torch.fields import Milestone4, bits_of, dtype_in, member_of, one_of
+from mlpress.optimize.torch.optimization_config import ModuleOptimizationConfig, OptimizationConfig
+from mlpress.optimize.torch.quantization.schemes import ObserverType, QuantizationScheme
+
+
+class ModuleLinearQuantizerConfig(ModuleOptimizationConfig):
+    """How to quantize a module, or an operation.
+
+    Attributes:
+        algorithm: ``vanilla`` (scales from observed ranges) or ``learnable`` (scales are learned).
+        weight_dtype: ``qint4``, ``quint4``, ``qint8``, ``quint8``; ``float32`` leaves weights alone.
+        weight_observer: How ranges of weights are followed.
+        weight_per_channel: Whether each output channel has a scale.
+        activation_dtype: ``quint8``; ``float32`` leaves activations alone.
+        activation_observer: How ranges of activations are followed.
+        quantization_scheme: ``symmetric`` or ``affine``; one for the model.
+        milestones: Steps at which ranges begin to be observed, rounding begins, ranges settle, and batch
+            norms freeze; -1 for never. None is observing and rounding from the start.
+    """
+
+    algorithm: Annotated[str, one_of("vanilla", "learnable")] = "vanilla"
+    weight_dtype: Annotated[str, dtype_in("qint4", "quint4", "qint8", "quint8", "float32")] = "qint8"
+    weight_observer: Annotated[ObserverType, member_of(ObserverType)] = ObserverType.moving_average_min_max
+    weight_per_channel: bool = True
+    activation_dtype: Annotated[str, dtype_in("quint8", "float32")] = "quint8"
+    activation_observer: Annotated[ObserverType, member_of(ObserverType)] = (
+        ObserverType.moving_average_min_max
+    )
+    quantization_scheme: Annotated[QuantizationScheme, member_of(QuantizationScheme)] = (
+        QuantizationScheme.symmetric
+    )
+    milestones: Milestone4 | None = None
+
+    @property
+    def weight_n_bits(self) -> int:
+        """Bits of a weight; 32 where weights are left alone."""
+        return bits_of(self.weight_dtype)
+
+    def weights(self, milestones: Milestones | None) -> QuantizeOptions | None:
+        """Returns what is done to weights, or None."""
+        if self.weight_dtype == "float32":
+            return None
+        signed = self.weight_dtype.startswith("qint")
+        integers = Integers(self.weight_n_bits, signed, self._symmetric)
+        return QuantizeOptions(
+            integers, self.weight_observer.value, self._learned, self.weight_per_channel, milestones
+        )
+
+    def activations(self, milestones: Milestones | None) -> QuantizeOptions | None:
+        """Returns what is done to activations, or None."""
+        if self.activation_dtype == "float32":
+            return None
+        integers = Integers(8, signed=False, symmetric=self._symmetric)
+        return QuantizeOptions(integers, self.activation_observer.value, self._learned, False, milestones)
+
+    @property
+    def _symmetric(self) -> bool:
+        return self.quantization_scheme is QuantizationScheme.symmetric
+
+    @property
+    def _learned(self) -> bool:
+        return self.algorithm == "learnable"
+
+
+class LinearQuantizerConfig(OptimizationConfig):
+    """Which modules and operations to quantize, and how.
+
+    Keys of `module_type_configs` can be functions, too, such as ``torch.add``.
+
+    Attributes:
+        non_traceable_module_names: Modules that the graph of the model does not look into.
+        preserved_attributes: Attributes of the model that the prepared and the finalized one have, too.
+    """
+
+    module_config: ClassVar[type[ModuleLinearQuantizerConfig]] = ModuleLinearQuantizerConfig
+
+    non_traceable_module_names: list[str] = Field(default_factory=list)
+    preserved_attributes: list[str] = Field(default_factory=list)
+
+    def model_post_init(self, context: Any) -> None:
+        """Checks what is one for the model."""
+        super().model_post_init(context)
+        self.require_same("quantization_scheme", "algorithm")
+
+    @property
+    def milestones(self) -> Milestones | None:
+        """Those of the global configuration, or of the first one that there is."""
+        configs = self.all_configs()
+        given = configs[0].milestones if configs else None
+        return None if given is None else Milestones(*given)

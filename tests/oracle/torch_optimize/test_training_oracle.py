@@ -1,0 +1,162 @@
+"""Pruning, palettization and quantization in training beside coremltools' on the same seeds."""
+
+from __future__ import annotations
+
+import copy
+
+import coremltools.optimize.torch as cto
+import pytest
+import torch
+from coremltools.optimize.torch.palettization import FakePalettize
+from torch import nn
+
+from mlpress.nn.training.palettize import Palettization
+from mlpress.nn.training.palettize_options import PalettizeOptions
+from mlpress.optimize.torch import pruning
+from mlpress.optimize.torch.palettization import DKMPalettizer, DKMPalettizerConfig
+from tests.torch.optimize.training_loop import batch, network, train
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"target_sparsity": 0.73},
+        {"initial_sparsity": 0.3, "scheduler": {"update_steps": "range(0, 8, 2)", "power": 3}},
+        {"block_size": 4},
+        {"block_size": 3, "target_sparsity": 0.3},
+        {"granularity": "per_kernel", "target_sparsity": 0.4},
+        {"granularity": "per_channel", "target_sparsity": 0.4},
+        {"granularity": "per_channel", "block_size": 2, "target_sparsity": 0.4},
+        {"n_m_ratio": (2, 4)},
+        {"n_m_ratio": (1, 2), "dim": 0},
+        {"n_m_ratio": (3, 4), "scheduler": {"update_steps": [1, 2, 4]}},
+    ],
+    ids=str,
+)
+def test_a_pruned_training_is_theirs(config: dict[str, object]) -> None:
+    finals = []
+    for home in (pruning, cto.pruning):
+        pruner = home.MagnitudePruner(
+            network(), home.MagnitudePrunerConfig.from_dict({"global_config": dict(config)})
+        )
+        model = pruner.prepare()
+        train(model, [pruner], steps=6)
+        finals.append(pruner.finalize())
+    for (name, one), (_, other) in zip(*(final.named_parameters() for final in finals), strict=True):
+        assert torch.equal(one == 0, other == 0), name
+        # The strides of their masks make convolutions add in another order.
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_a_pruning_report_is_theirs() -> None:
+    reports = []
+    for home in (pruning, cto.pruning):
+        pruner = home.MagnitudePruner(network(), home.MagnitudePrunerConfig())
+        model = pruner.prepare()
+        pruner.step()
+        model(batch()[0])  # theirs prunes in the next pass
+        reports.append(pruner.report())
+    assert list(reports[0]) == list(reports[1])
+    for name, row in reports[0].items():
+        assert row == pytest.approx(reports[1][name]), name
+
+
+@pytest.mark.parametrize("shape", [(16, 32), (16, 4, 3, 3)], ids=["linear", "conv"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_bits": 2},
+        {"n_bits": 4, "tau": 0.01},
+        {"n_bits": 2, "tau": 0.01, "group_size": 8},
+        {"n_bits": 3, "tau": 0.01, "cluster_dim": 4},
+        {"n_bits": 3, "tau": 0.01, "cluster_dim": 2, "group_size": 8},
+        {"n_bits": 2, "tau": 0.05, "per_channel_scale": "min_max"},
+        {"n_bits": 2, "tau": 0.05, "per_channel_scale": "abs"},
+        {"n_bits": 2, "tau": 0.01, "iterations": 1},
+        {"n_bits": 3, "zero_first": True, "tau": 0.01},
+        {"n_bits": 1, "tau": 0.02, "bonus": 0.0},
+    ],
+    ids=str,
+)
+def test_a_differentiable_clustering_is_theirs(options: dict[str, object], shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(shape) * 0.2
+    ours = Palettization(weight, PalettizeOptions(**options))
+    theirs = their_palettization(options)
+    mine, other = weight.clone().requires_grad_(), weight.clone().requires_grad_()
+    ours(mine.detach(), None)  # the first pass finds centroids
+    theirs(other)
+    theirs.centroids = [centroids.clone() for centroids in ours.centroids]
+    towards = torch.randn(shape)
+    for _ in range(2):  # centroids move on from pass to pass
+        value, expected = ours(mine, None), theirs(other)
+        torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5)
+        (gradient,) = torch.autograd.grad(value, mine, towards)
+        (expected_gradient,) = torch.autograd.grad(expected, other, towards)
+        torch.testing.assert_close(gradient, expected_gradient, rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(ours.centroids, torch.stack(theirs.centroids), rtol=1e-4, atol=1e-5)
+    ours.eval(), theirs.eval()
+    theirs.labels = [None] * len(theirs.labels)
+    torch.testing.assert_close(ours(weight, None), theirs(weight), rtol=1e-4, atol=1e-5)
+
+
+def their_palettization(options: dict[str, object]) -> FakePalettize:
+    scheme = options.get("per_channel_scale")
+    advanced = {
+        "palett_tau": options.get("tau", 1e-4),
+        "kmeans_max_iter": options.get("iterations", 3),
+        "enforce_zero": options.get("zero_first", False),
+        "prune_threshold": options.get("bonus", 1e-7),
+        "per_channel_scaling_factor_scheme": scheme or "min_max",
+        "kmeans_n_init": 1,
+    }
+    made = FakePalettize(
+        torch.ao.quantization.MovingAverageMinMaxObserver.with_args(dtype=torch.qint8),
+        n_bits=options["n_bits"],
+        cluster_dim=options.get("cluster_dim", 1),
+        enable_per_channel_scale=scheme is not None,
+        group_size=options.get("group_size"),
+        advanced_options=advanced,
+    )
+    made.enable_fake_palett()
+    return made.train()
+
+
+def test_palettizer_fields_and_defaults_are_theirs() -> None:
+    found = DKMPalettizerConfig.from_dict({"global_config": {}}).as_dict()["global_config"]
+    expected = cto.palettization.ModuleDKMPalettizerConfig().as_dict()
+    for deprecated in ("partition_size", "cluster_dtype"):
+        expected.pop(deprecated)
+    assert list(found) == list(expected)
+    for field, value in expected.items():
+        assert str(getattr(found[field], "value", found[field])) in str(getattr(value, "value", value)), field
+
+
+def test_pruner_fields_and_defaults_are_theirs() -> None:
+    found, expected = (home.ModuleMagnitudePrunerConfig().as_dict() for home in (pruning, cto.pruning))
+    assert list(found) == list(expected)
+    assert expected.pop("scheduler") == {"begin_step": found.pop("scheduler").begin_step}
+    assert found == expected
+
+
+def test_a_trained_palette_converts_with_coremltools() -> None:
+    import coremltools as ct
+
+    from tests.oracle.chains import chains
+
+    palettizer = DKMPalettizer(
+        network(), DKMPalettizerConfig.from_dict({"global_config": {"n_bits": 2, "weight_threshold": 100}})
+    )
+    model = palettizer.prepare()
+    train(model, [palettizer], steps=2)
+    final = copy.deepcopy(palettizer.finalize())
+    assert isinstance(final[0], nn.Conv2d)
+    converted = ct.convert(
+        torch.jit.trace(final, torch.zeros(1, 3, 6, 6)),
+        inputs=[ct.TensorType(shape=(1, 3, 6, 6))],
+        minimum_deployment_target=ct.target.iOS18,
+        skip_model_load=True,
+    )
+    found = [chain for (_, use), chain in chains(converted.get_spec()).items() if use == "weight"]
+    assert len(found) == 3
+    assert all(chain.startswith("lut_to_dense(indices=uint2") for chain in found)
