@@ -13,42 +13,83 @@ from mlpress.version import __version__
 if TYPE_CHECKING:
     from mlpress import models, optimize
     from mlpress.api import Compressed, compress, decompress
-    from mlpress.models import MLModel
+    from mlpress.converter import convert, transform
+    from mlpress.converter.features import (
+        ClassifierConfig,
+        EnumeratedShapes,
+        ImageType,
+        RangeDim,
+        Shape,
+        StateType,
+        TensorType,
+    )
+    from mlpress.converter.targets import colorlayout, precision, target
+    from mlpress.models import ComputeUnit, MLModel
     from mlpress.passes import Report
     from mlpress.recipe import Palettize, Prune, Quantize, Recipe, Step
+    from mlpress.runtime import RunOptions
     from mlpress.verification import Verification, verify
 
 _HOMES = {
+    "ClassifierConfig": "mlpress.converter.features",
     "Compressed": "mlpress.api",
+    "ComputeUnit": "mlpress.models",
+    "EnumeratedShapes": "mlpress.converter.features",
+    "ImageType": "mlpress.converter.features",
     "MLModel": "mlpress.models",
     "Palettize": "mlpress.recipe",
     "Prune": "mlpress.recipe",
     "Quantize": "mlpress.recipe",
+    "RangeDim": "mlpress.converter.features",
     "Recipe": "mlpress.recipe",
     "Report": "mlpress.passes",
+    "RunOptions": "mlpress.runtime",
+    "Shape": "mlpress.converter.features",
+    "StateType": "mlpress.converter.features",
     "Step": "mlpress.recipe",
+    "TensorType": "mlpress.converter.features",
     "Verification": "mlpress.verification",
+    "colorlayout": "mlpress.converter.targets",
     "compress": "mlpress.api",
+    "convert": "mlpress.converter.api",
     "decompress": "mlpress.api",
+    "precision": "mlpress.converter.targets",
+    "target": "mlpress.converter.targets",
+    "transform": "mlpress.converter",
     "verify": "mlpress.verification",
 }
-_SUBPACKAGES = ("models", "optimize")
+_SUBPACKAGES = ("converter", "models", "optimize")
 
 __all__ = [
+    "ClassifierConfig",
     "Compressed",
+    "ComputeUnit",
+    "EnumeratedShapes",
+    "ImageType",
     "MLModel",
     "Palettize",
     "Prune",
     "Quantize",
+    "RangeDim",
     "Recipe",
     "Report",
+    "RunOptions",
+    "Shape",
+    "StateType",
     "Step",
+    "TensorType",
     "Verification",
     "__version__",
+    "colorlayout",
     "compress",
+    "convert",
+    "converter",
     "decompress",
     "models",
     "optimize",
+    "precision",
+    "target",
+    "transform",
     "verify",
 ]
 

@@ -77,6 +77,7 @@ class Builder:
         """
         data: Encoding | Literal
         kind: Type
+        key: object
         if isinstance(value, str):
             kind = StringType()
             data, key = Literal(kind, value), value

@@ -1,0 +1,1 @@
+"""Traced and scripted modules as ordinary ones, which `torch.export` can capture."""

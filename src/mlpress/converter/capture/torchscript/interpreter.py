@@ -1,0 +1,204 @@
+"""Running a TorchScript graph node by node, in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import torch
+from torch import nn
+from torch.fx.traceback import annotate, preserve_node_meta
+
+from mlpress.converter.capture.errors import CaptureError
+from mlpress.converter.capture.exporting import explain
+from mlpress.converter.capture.source import ANNOTATION
+from mlpress.converter.capture.torchscript.control import run_if, run_loop
+from mlpress.converter.capture.torchscript.numbers import (
+    DTYPE_NUMBERS,
+    DTYPES,
+    natural_dtype,
+    sym_float,
+    sym_int,
+)
+from mlpress.converter.capture.torchscript.operators import call, known_number
+from mlpress.converter.capture.torchscript.places import place_of
+
+Node = Any
+"""`torch._C.Node`, which torch's stubs do not describe in full; so too for blocks and graphs."""
+
+Scope = dict[str, Any]
+"""Values by the names that a graph has for them."""
+
+
+class Interpreter:
+    """Runs a graph on the tensors of a module.
+
+    Buffers that a script assigns get their new values at the end: what was read before keeps the old ones.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._assigned: dict[tuple[nn.Module, str], Any] = {}
+        self._paths = {part: path for path, part in module.named_modules()}
+        self._owners: dict[str, str] = {}
+
+    def run(self, graph: Any, args: Sequence[Any]) -> Any:
+        """Runs a whole graph, whose first input is the module.
+
+        Raises:
+            CaptureError: The graph raises an error, or depends on data in a way that cannot be captured.
+        """
+        with preserve_node_meta():
+            results = self.run_block(graph, (self._module, *args), {})
+        for (owner, name), value in self._assigned.items():
+            if isinstance(value, torch.Tensor) and name in owner._buffers:
+                getattr(owner, name).copy_(value)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def run_block(self, block: Any, args: Sequence[Any], scope: Scope) -> list[Any]:
+        """Runs a block, or a graph, and gives its results; what it defines goes into `scope`."""
+        scope.update((value.debugName(), given) for value, given in zip(block.inputs(), args, strict=True))
+        for node in block.nodes():
+            self._run_node(node, scope)
+        return [scope[value.debugName()] for value in block.outputs()]
+
+    def _run_node(self, node: Node, scope: Scope) -> None:
+        names = [value.debugName() for value in node.outputs()]
+        if names and all(name in scope for name in names) and node.kind() == "prim::GetAttr":
+            return  # given from outside of a branch
+        kind = node.kind()
+        if kind == "prim::If":
+            results: Any = run_if(self, node, scope)
+        elif kind == "prim::Loop":
+            results = run_loop(self, node, scope)
+        else:
+            args = [scope[value.debugName()] for value in node.inputs()]
+            results = self._run_plain(node, kind, args)
+            results = (results,) if len(names) == 1 else results
+        scope.update(zip(names, results if names else (), strict=True))
+
+    def _run_plain(self, node: Node, kind: str, args: list[Any]) -> Any:
+        if kind == "prim::GetAttr":
+            self._owners[node.output().debugName()] = self._paths.get(args[0], "")
+            return self._get(args[0], node.s("name"))
+        if kind == "prim::SetAttr":
+            self._assigned[args[0], node.s("name")] = args[1]
+            return None
+        if (prim := PRIMITIVES.get(kind)) is not None:
+            return prim(node, *args)
+        place = place_of(node)
+        try:
+            with annotate({ANNOTATION: (place.module or self._owner(node), place.location)}):
+                return call(kind, node.schema(), args)
+        except Exception as error:
+            raise explain(error, str(place)) from error
+
+    def _owner(self, node: Node) -> str:
+        """Path of the module that a parameter of a node belongs to: graphs from files know no modules."""
+        names = (value.debugName() for value in node.inputs())
+        return next((self._owners[name] for name in names if name in self._owners), "")
+
+    def _get(self, owner: nn.Module, name: str) -> Any:
+        if (owner, name) in self._assigned:
+            return self._assigned[owner, name]
+        return getattr(owner, name)
+
+    def get(self, node: Node, scope: Scope) -> Any:
+        """Value of a `prim::GetAttr` node."""
+        return self._get(scope[node.inputsAt(0).debugName()], node.s("name"))
+
+
+def _constant(node: Node) -> Any:
+    return node.output().toIValue() if node.hasAttribute("value") else None
+
+
+def _integer(node: Node, value: Any) -> Any:
+    value = known_number(value)
+    return value.item() if isinstance(value, torch.Tensor) else sym_int(value)
+
+
+def _real(node: Node, value: Any) -> Any:
+    value = known_number(value)
+    return value.item() if isinstance(value, torch.Tensor) else sym_float(value)
+
+
+def _truth(node: Node, value: Any) -> Any:
+    """A tensor whose value is not known stays one; `prim::If` and `prim::Loop` know what to do with it."""
+    value = known_number(value)
+    return value if isinstance(value, torch.Tensor | torch.SymBool) else bool(value)
+
+
+def _raise(node: Node, message: Any = "", *_: Any) -> None:
+    raise CaptureError(f"the model raises an error in {place_of(node)}: {message}")
+
+
+def _size(node: Node, value: torch.Tensor, axis: int | None = None) -> Any:
+    return list(value.shape) if axis is None else value.shape[axis]
+
+
+def _same(node: Node, value: Any, *_: Any) -> Any:
+    return value
+
+
+def _nothing(node: Node, *_: Any) -> None:
+    return None
+
+
+def _unpacked(node: Node, values: Any) -> Any:
+    return next(iter(values)) if node.outputsSize() == 1 else list(values)
+
+
+def _item(node: Node, value: Any) -> Any:
+    value = known_number(value)
+    return value.item() if isinstance(value, torch.Tensor) else value
+
+
+def _tensor(value: Any, dtype: Any = None, *_: Any) -> Any:
+    dtype = DTYPES.get(dtype, dtype)
+    if isinstance(value, list):
+        return (
+            torch.stack([_tensor(each, dtype) for each in value]) if value else torch.tensor([], dtype=dtype)
+        )
+    if isinstance(value, torch.Tensor):
+        return value if dtype is None else value.to(dtype)
+    return torch.scalar_tensor(value, dtype=dtype or natural_dtype(value))
+
+
+PRIMITIVES: Final[dict[str, Callable[..., Any]]] = {
+    "prim::Constant": _constant,
+    "prim::ListConstruct": lambda node, *values: list(values),
+    "prim::TupleConstruct": lambda node, *values: values,
+    "prim::DictConstruct": lambda node, *pairs: dict(zip(pairs[::2], pairs[1::2], strict=True)),
+    "prim::ListUnpack": _unpacked,
+    "prim::TupleUnpack": _unpacked,
+    "prim::TupleIndex": lambda node, values, position: values[position],
+    "prim::NumToTensor": _same,
+    "prim::data": _same,
+    "prim::unchecked_cast": _same,
+    "prim::unchecked_unwrap_optional": _same,
+    "aten::_unwrap_optional": _same,
+    "aten::ScalarImplicit": _same,
+    "aten::IntImplicit": _integer,
+    "aten::FloatImplicit": _real,
+    "aten::Int": _integer,
+    "aten::Float": _real,
+    "aten::Bool": _truth,
+    "aten::item": _item,
+    "aten::size": _size,
+    "prim::shape": _size,
+    "aten::dim": lambda node, value: value.ndim,
+    "aten::numel": lambda node, value: value.numel(),
+    "prim::device": lambda node, value: value.device,
+    "prim::dtype": lambda node, value: DTYPE_NUMBERS[value.dtype],
+    "prim::layout": lambda node, value: 0,
+    "prim::is_cuda": lambda node, value: value.is_cuda,
+    "prim::is_quantized": lambda node, value: value.is_quantized,
+    "prim::requires_grad": lambda node, value: False,
+    "aten::is_floating_point": lambda node, value: value.is_floating_point(),
+    "aten::tensor": lambda node, *arguments: _tensor(*arguments),
+    "prim::Uninitialized": _nothing,
+    "prim::Print": _nothing,
+    "aten::warn": _nothing,
+    "prim::RaiseException": _raise,
+}
+"""What nodes do that are not operators on tensors."""

@@ -1,0 +1,165 @@
+"""Tensors made from sizes and numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from mlpress import bits
+from mlpress.converter.lowering.context import Context, Operand
+from mlpress.converter.lowering.errors import LoweringError
+from mlpress.converter.lowering.registry import lowers
+from mlpress.converter.lowering.sizes import Size, known
+from mlpress.converter.lowering.values import program_dtype
+from mlpress.mil import Value
+
+_SMALL: Final = 4096
+"""Number of elements up to which a filled tensor is stored."""
+
+
+def _filled(context: Context, sizes: Sequence[Size], value: Operand) -> Value:
+    dtype = program_dtype(context.expected.dtype)
+    number = context.cast(value, dtype)
+    plain = [size for size in map(known, sizes) if size is not None]
+    array = context.array(number)
+    if len(plain) == len(sizes) and array is not None and math.prod(plain) <= _SMALL:
+        return context.constant(np.full(plain, array.reshape(()), dtype.storage))
+    if array is not None:
+        return context.result("fill", shape=context.sizes.vector(sizes), value=array.reshape(()))
+    zeros = context.result("fill", shape=context.sizes.vector(sizes), value=np.zeros((), dtype.storage))
+    return context.op("add", x=zeros, y=number)
+
+
+@lowers("aten.full.default")
+def full(context: Context, sizes: Sequence[Size], value: Operand) -> Value:
+    """One value everywhere."""
+    return _filled(context, sizes, value)
+
+
+@lowers("aten.full_like.default", "aten.fill.Scalar", "aten.fill.Tensor")
+def full_like(context: Context, x: Value, value: Operand) -> Value:
+    """One value everywhere, in the shape of x."""
+    return _filled(context, context.shape(x), value)
+
+
+@lowers("aten.new_full.default")
+def new_full(context: Context, x: Value, sizes: Sequence[Size], value: Operand) -> Value:
+    """One value everywhere."""
+    del x
+    return _filled(context, sizes, value)
+
+
+def _of_sizes(value: int) -> Callable[..., Value]:
+    def function(context: Context, sizes: Sequence[Size]) -> Value:
+        return _filled(context, sizes, value)
+
+    return function
+
+
+def _new(value: int) -> Callable[..., Value]:
+    def function(context: Context, x: Value, sizes: Sequence[Size], *rest: Any) -> Value:
+        del x, rest
+        return _filled(context, sizes, value)
+
+    return function
+
+
+def _like(value: int) -> Callable[..., Value]:
+    def function(context: Context, x: Value) -> Value:
+        return _filled(context, context.shape(x), value)
+
+    return function
+
+
+for _name, _value in {"zeros": 0, "ones": 1, "empty": 0}.items():
+    lowers(f"aten.{_name}.default", f"aten.{_name}.memory_format")(_of_sizes(_value))
+    lowers(f"aten.new_{_name}.default")(_new(_value))
+    lowers(f"aten.{_name}_like.default")(_like(_value))
+lowers("aten.new_empty_strided.default")(_new(0))
+
+
+@lowers("aten.empty_strided.default", "aten.empty_permuted.default")
+def empty_strided(context: Context, sizes: Sequence[Size], order: Sequence[Size]) -> Value:
+    """Zeros: what is not set yet."""
+    del order
+    return _filled(context, sizes, 0)
+
+
+@lowers("aten.scalar_tensor.default")
+def scalar_tensor(context: Context, value: Operand) -> Value:
+    """One number."""
+    return context.cast(value, program_dtype(context.expected.dtype))
+
+
+@lowers("aten.arange.default")
+def arange(context: Context, stop: Any) -> Value:
+    """0, 1, ... before stop."""
+    return arange_step(context, 0, stop, 1)
+
+
+@lowers("aten.arange.start")
+def arange_start(context: Context, start: Any, stop: Any) -> Value:
+    """Start, start + 1, ... before stop."""
+    return arange_step(context, start, stop, 1)
+
+
+@lowers("aten.arange.start_step")
+def arange_step(context: Context, start: Any, stop: Any, step: Any = 1) -> Value:
+    """Start, start + step, ... before stop."""
+    dtype = program_dtype(context.expected.dtype)
+    if all(isinstance(part, int | float) for part in (start, stop, step)):
+        return context.constant(torch.arange(start, stop, step).numpy().astype(dtype.storage))
+    parts = {"start": start, "end": stop, "step": step}
+    return context.result("range_1d", **{key: context.cast(part, dtype) for key, part in parts.items()})
+
+
+@lowers("aten.linspace.default")
+def linspace(context: Context, start: Any, stop: Any, steps: int) -> Value:
+    """Numbers at equal distances."""
+    if not isinstance(start, int | float) or not isinstance(stop, int | float):
+        raise LoweringError("linspace between bounds that only a run knows")
+    return context.constant(torch.linspace(start, stop, steps).numpy())
+
+
+@lowers("aten.eye.default", "aten.eye.m")
+def eye(context: Context, rows: int, columns: int | None = None) -> Value:
+    """The identity matrix."""
+    dtype = program_dtype(context.expected.dtype)
+    return context.constant(np.eye(rows, columns, dtype=dtype.storage))
+
+
+@lowers("aten.rand.default")
+def rand(context: Context, sizes: Sequence[Size]) -> Value:
+    """Random numbers, uniform from 0 to 1."""
+    return context.result("random_uniform", shape=context.sizes.vector(sizes), low=0.0, high=1.0)
+
+
+@lowers("aten.randn.default")
+def randn(context: Context, sizes: Sequence[Size]) -> Value:
+    """Random numbers, standard normal."""
+    return context.result("random_normal", shape=context.sizes.vector(sizes), mean=0.0, stddev=1.0)
+
+
+@lowers("aten.rand_like.default")
+def rand_like(context: Context, x: Value) -> Value:
+    """As `rand`."""
+    return rand(context, context.shape(x))
+
+
+@lowers("aten.randn_like.default")
+def randn_like(context: Context, x: Value) -> Value:
+    """As `randn`."""
+    return randn(context, context.shape(x))
+
+
+@lowers("aten.bernoulli.default", "aten.bernoulli.p")
+def bernoulli(context: Context, x: Value, probability: float | None = None) -> Value:
+    """1 with a probability: a given one, or that of each element."""
+    sizes = context.sizes.vector(context.shape(x))
+    uniform = context.op("random_uniform", shape=sizes, low=0.0, high=1.0)
+    drawn = context.op("less", x=uniform, y=x if probability is None else float(probability))
+    return context.cast(drawn, bits.FLOAT32)

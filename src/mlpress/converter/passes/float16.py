@@ -1,0 +1,94 @@
+"""Constants in float16, and what does not fit there."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mlpress import bits
+from mlpress.bits import DType, Tensor
+from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, Sparse
+
+LARGEST: Final = 65504.0
+"""Largest finite float16."""
+
+SMALLEST: Final = 2.0**-24
+"""Smallest float16 above 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """A constant in float16.
+
+    Attributes:
+        data: The constant; what is beyond the range is the largest number with the same sign.
+        largest: Largest finite magnitude before, if it is beyond the range; else None.
+        is_coarse: Whether it is one number, so small that float16 changes it by more than a hundredth.
+    """
+
+    data: Encoding
+    largest: float | None
+    is_coarse: bool
+
+
+def narrowed(data: Encoding) -> Narrowed:
+    """Returns a constant in float16; of a compressed one, the tables and scales are."""
+    if not isinstance(data, Dense):
+        return Narrowed(in_dtype(data, bits.FLOAT16), None, False)
+    wide = data.values.numpy()
+    if wide.size and not (wide.min() >= -LARGEST and wide.max() <= LARGEST):
+        return _clamped(wide.astype(np.float32))
+    half = _half(wide)
+    is_coarse = wide.size == 1 and abs(float(wide.item()) - float(half.item())) > 0.01 * abs(wide.item())
+    return Narrowed(Dense(Tensor.from_numpy(half)), None, is_coarse)
+
+
+def at_least_smallest(data: Encoding) -> Encoding:
+    """Returns a float16 constant above 0 in which 0 is the smallest number that float16 has."""
+    assert isinstance(data, Dense)
+    return Dense(Tensor.from_numpy(np.maximum(data.values.numpy(), np.float16(SMALLEST))))
+
+
+def _clamped(wide: npt.NDArray[np.float32]) -> Narrowed:
+    """Infinities stay; finite numbers beyond the range become its largest."""
+    beyond = np.isfinite(wide) & (np.abs(wide) > LARGEST)
+    half = _half(np.where(beyond, np.sign(wide) * np.float32(LARGEST), wide))
+    largest = float(np.abs(wide[beyond]).max()) if beyond.any() else None
+    return Narrowed(Dense(Tensor.from_numpy(half)), largest, False)
+
+
+def in_dtype(data: Encoding, dtype: DType) -> Encoding:
+    """Returns a constant with floats of `dtype`; integers inside stay as they are."""
+    match data:
+        case Dense(values):
+            if not values.dtype.is_float or values.dtype == dtype:
+                return data
+            array = values.numpy()
+            return Dense(
+                Tensor.from_numpy(_half(array) if dtype == bits.FLOAT16 else array.astype(dtype.storage))
+            )
+        case Sparse(mask, values):
+            inner = in_dtype(Dense(values), dtype)
+            assert isinstance(inner, Dense)
+            return Sparse(mask, inner.values)
+        case Affine(inner, scale, offset):
+            return Affine(in_dtype(inner, dtype), in_dtype(scale, dtype), offset)
+        case Lut(indices, table, vector_axis):
+            return Lut(indices, in_dtype(table, dtype), vector_axis)
+        case Scatter(source):
+            return Scatter(in_dtype(source, dtype))
+    raise TypeError(f"{type(data).__name__} is no encoding")
+
+
+def _half(array: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
+    if array.dtype != np.float32:
+        return array.astype(np.float16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the memory must not be written to; it is not
+        half: npt.NDArray[np.float16] = torch.from_numpy(array).half().numpy()  # faster than NumPy
+    return half

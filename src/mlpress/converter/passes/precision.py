@@ -1,0 +1,328 @@
+"""Settles the types of all floats: what computes in float16, and casts where two precisions meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from mlpress import bits, ops
+from mlpress.bits import DType
+from mlpress.converter.passes.float16 import Narrowed, at_least_smallest, in_dtype, narrowed
+from mlpress.converter.passes.islands import angles_of_positions, between
+from mlpress.encoding import Encoding
+from mlpress.mil import (
+    Block,
+    Constant,
+    Function,
+    Literal,
+    Operand,
+    Operation,
+    StateType,
+    StringType,
+    TensorType,
+    Value,
+)
+from mlpress.ops.builder import Builder
+
+Selector = Callable[[Operation], bool]
+"""Tells whether an operation should compute in float16."""
+
+MIL_NAMES: Final = {bits.FLOAT16: "fp16", bits.FLOAT32: "fp32", bits.INT32: "int32", bits.BOOL: "bool"}
+
+_LIMITS: Final = [
+    "add",
+    "clip",
+    "equal",
+    "fill",
+    "fill_like",
+    "greater",
+    "greater_equal",
+    "less",
+    "less_equal",
+    "maximum",
+    "minimum",
+    "not_equal",
+    "pad",
+    "select",
+    "sub",
+    "threshold",
+]
+"""Ops for which a number beyond the range means "more than anything": the largest number does as well."""
+
+_CONTROL: Final = ("cond", "while_loop")
+_STATES: Final = ("read_state", "write_state")
+
+
+@dataclass(slots=True)
+class PrecisionReport:
+    """What does not compute in float16, and why.
+
+    Attributes:
+        islands: By name of an operation that stays in float32: the reason.
+        clamped: By name of a constant in which numbers beyond float16's range became its largest: the largest
+            magnitude before.
+    """
+
+    islands: dict[str, str] = field(default_factory=dict)
+    clamped: dict[str, float] = field(default_factory=dict)
+
+
+def set_precision(function: Function, wants_float16: Selector | None) -> PrecisionReport:
+    """Settles the types of all floats of a function, in place; its inputs keep theirs, states become float16.
+
+    An operation computes in float16 if that is wanted, if its op can, and if no constant that matters leaves
+    the range.
+
+    Args:
+        function: With floats of any type.
+        wants_float16: None for float32 everywhere.
+    """
+    settling = _Settling(function, wants_float16)
+    for value in function.inputs:
+        if isinstance(value.type, StateType):
+            assert isinstance(value.type.wrapped, TensorType)
+            value.type = StateType(TensorType(bits.FLOAT16, value.type.wrapped.shape))
+    settling.block(function.block, {})
+    function.block.operations[:0] = settling.new_constants
+    return settling.report
+
+
+class _Settling:
+    def __init__(self, function: Function, wants_float16: Selector | None) -> None:
+        self.report = PrecisionReport()
+        self.new_constants: list[Constant] = []
+        self._opset = function.opset
+        self._wants_float16 = wants_float16
+        self._islands: set[Operation] = set()
+        self._names = names_of(function)
+        self._constants: dict[Value, Constant] = {}
+        self._narrowed: dict[Constant, Narrowed] = {}
+        self._stored: dict[tuple[Value, DType], Constant] = {}
+        self._strings: dict[str, Value] = {}
+
+    def block(self, block: Block, casts: dict[tuple[Value, DType], Value]) -> None:
+        """Settles a block.
+
+        Args:
+            block: Changed in place.
+            casts: Values around the block that have been cast already.
+        """
+        self._find_islands(block)
+        place = _Place([], dict(casts))
+        for node in block.operations:
+            if isinstance(node, Constant):
+                place.operations.append(node)
+                continue
+            if node.type in _CONTROL:
+                self._control_flow(node, place)
+            else:
+                self._operation(node, place)
+            place.operations.append(node)
+        block.operations = place.operations
+
+    def finish_block(self, block: Block, types: list[DType | None]) -> None:
+        """Brings the outputs of a nested block to `types`."""
+        place = _Place(block.operations, {})
+        block.outputs = [
+            value if dtype is None else self._cast(value, dtype, place)
+            for value, dtype in zip(block.outputs, types, strict=True)
+        ]
+
+    # ---- one operation ----
+
+    def _operation(self, node: Operation, place: _Place) -> None:
+        dtype = bits.FLOAT16 if self._computes_in_float16(node) else bits.FLOAT32
+        signature = None if node.type in _STATES else self._signature(node)
+        for parameter, bound in node.inputs.items():
+            allowed = () if signature is None else signature.parameters[parameter].dtypes
+            if node.type == "shape" or (node.type == "cast" and parameter == "x"):
+                continue  # any float will do
+            own = dtype if not allowed or dtype.name in allowed else bits.FLOAT32
+            if isinstance(bound, tuple):
+                node.inputs[parameter] = tuple(self._brought(part, own, parameter, place) for part in bound)
+            else:
+                node.inputs[parameter] = self._brought(bound, own, parameter, place)
+        for value in node.outputs:
+            _set_float(value, dtype)
+        if node.type == "cast" and _is_float(node.outputs[0]):
+            node.inputs["dtype"] = self._string(MIL_NAMES[dtype])
+
+    def _signature(self, node: Operation) -> ops.Signature:
+        version = ops.lookup(node.type, self._opset)
+        assert version is not None  # it was built from the catalogue
+        return version.signature
+
+    def _find_islands(self, block: Block) -> None:
+        """Decides which operations of a block stay in float32."""
+        for node in block.operations:
+            if isinstance(node, Constant):
+                self._constants[node.output] = node
+        if self._wants_float16 is None:
+            return
+        angles = angles_of_positions(block)
+        self.report.islands |= {node.name: "angles of integers" for node in angles}
+        operations = [node for node in block.operations if isinstance(node, Operation)]
+        found = angles | {node for node in operations if not self._may_be_float16(node)}
+        self._islands |= found | between(block, found)
+
+    def _may_be_float16(self, node: Operation) -> bool:
+        if node.type in (*_STATES, *_CONTROL) or not _has_floats(node):
+            return True
+        if self._wants_float16 is None or not self._wants_float16(node):
+            return False
+        return self._can_compute_in_float16(node) and self._constants_fit(node)
+
+    def _computes_in_float16(self, node: Operation) -> bool:
+        return node.type in _STATES or (self._wants_float16 is not None and node not in self._islands)
+
+    def _can_compute_in_float16(self, node: Operation) -> bool:
+        """Whether the op of this opset takes float16 for some operand, or makes floats from none."""
+        parameters = self._signature(node).parameters
+        floats = [name for name, value in node.operands() if isinstance(value, Value) and _is_float(value)]
+        known = [parameters[name] for name in floats]
+        return not known or any(not parameter.dtypes or "float16" in parameter.dtypes for parameter in known)
+
+    def _constants_fit(self, node: Operation) -> bool:
+        if node.type in _LIMITS:
+            return True
+        for parameter, operand in node.operands():
+            constant = self._constants.get(operand)  # type: ignore[arg-type]  # literals are not there
+            if constant is None or not _is_float(constant.output):
+                continue
+            found = self._half(constant)
+            if found.largest is not None:
+                self.report.islands[node.name] = (
+                    f"{parameter} has {found.largest:.6g}, beyond float16's range"
+                )
+                return False
+            if found.is_coarse and parameter != "epsilon":
+                self.report.islands[node.name] = f"{parameter} is too small for float16"
+                return False
+        return True
+
+    # ---- operands ----
+
+    def _brought(self, operand: Operand, dtype: DType, parameter: str, place: _Place) -> Operand:
+        if not isinstance(operand, Value) or not _is_float(operand):
+            return operand
+        if operand in self._constants:
+            return self._constant(operand, dtype, parameter)
+        return self._cast(operand, dtype, place)
+
+    def _constant(self, value: Value, dtype: DType, parameter: str) -> Value:
+        if _dtype(value) == dtype:
+            return value
+        if (value, dtype) not in self._stored:
+            constant = self._constants[value]
+            data = self._in(constant, dtype, parameter)
+            name, constant.name = constant.name, self._names.unique(f"{constant.name}_before")
+            value.name = constant.name  # the name stays with what is used
+            made = Constant(name, Value(name, TensorType(dtype, data.shape)), data)
+            self._stored[value, dtype] = made
+            self._constants[made.output] = made
+            self.new_constants.append(made)
+        return self._stored[value, dtype].output
+
+    def _in(self, constant: Constant, dtype: DType, parameter: str) -> Encoding:
+        assert not isinstance(constant.data, Literal)
+        if dtype != bits.FLOAT16:
+            return in_dtype(constant.data, dtype)
+        found = self._half(constant)
+        if found.largest is not None:
+            self.report.clamped[constant.name] = found.largest
+        if found.is_coarse and parameter == "epsilon":
+            return at_least_smallest(found.data)
+        return found.data
+
+    def _half(self, constant: Constant) -> Narrowed:
+        if constant not in self._narrowed:
+            assert not isinstance(constant.data, Literal)
+            self._narrowed[constant] = narrowed(constant.data)
+        return self._narrowed[constant]
+
+    def _cast(self, value: Value, dtype: DType, place: _Place) -> Value:
+        if not _is_float(value) or _dtype(value) == dtype:
+            return value
+        if (value, dtype) not in place.casts:
+            assert isinstance(value.type, TensorType)
+            name = self._names.unique(f"{value.name}_{MIL_NAMES[dtype]}")
+            result = Value(name, TensorType(dtype, value.type.shape))
+            operands: dict[str, Operand | tuple[Operand, ...]] = {
+                "x": value,
+                "dtype": self._string(MIL_NAMES[dtype]),
+            }
+            place.operations.append(Operation("cast", name, operands, [result]))
+            place.casts[value, dtype] = result
+        return place.casts[value, dtype]
+
+    def _string(self, text: str) -> Value:
+        if text not in self._strings:
+            name = self._names.unique(f"dtype_{text}")
+            constant = Constant(name, Value(name, StringType()), Literal(StringType(), text))
+            self.new_constants.append(constant)
+            self._strings[text] = constant.output
+        return self._strings[text]
+
+    # ---- control flow ----
+
+    def _control_flow(self, node: Operation, place: _Place) -> None:
+        """What a loop carries and what branches return has one precision: the one that is wanted."""
+        wanted = self._wants_float16 is not None and self._wants_float16(node)
+        dtype = bits.FLOAT16 if wanted else bits.FLOAT32
+        for parameter, bound in node.inputs.items():
+            several = bound if isinstance(bound, tuple) else (bound,)
+            brought = tuple(self._brought(part, dtype, parameter, place) for part in several)
+            node.inputs[parameter] = brought if isinstance(bound, tuple) else brought[0]
+        for value in (*node.outputs, *(value for nested in node.blocks for value in nested.inputs)):
+            _set_float(value, dtype)
+        for nested in node.blocks:
+            self.block(nested, place.casts)
+            self.finish_block(nested, [dtype if _is_float(value) else None for value in nested.outputs])
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where operations are appended, and the casts that can be seen from there."""
+
+    operations: list[Operation | Constant]
+    casts: dict[tuple[Value, DType], Value]
+
+
+def names_of(function: Function) -> Builder:
+    """Returns a builder that knows all names of a function, for its `unique`."""
+    names = Builder(function.opset)
+    for value in function.inputs:
+        names.unique(value.name)
+    for node in function.block.walk():
+        names.unique(node.name)
+        for value in node.outputs:
+            if value.name != node.name:
+                names.unique(value.name)
+    return names
+
+
+def _is_float(value: Value) -> bool:
+    return isinstance(value.type, TensorType) and value.type.dtype.is_float
+
+
+def _dtype(value: Value) -> DType:
+    assert isinstance(value.type, TensorType)
+    return value.type.dtype
+
+
+def _set_float(value: Value, dtype: DType) -> None:
+    if _is_float(value):
+        assert isinstance(value.type, TensorType)
+        value.type = TensorType(dtype, value.type.shape)
+
+
+def _floats(node: Operation) -> Iterator[Value]:
+    for _, operand in node.operands():
+        if isinstance(operand, Value) and _is_float(operand):
+            yield operand
+    yield from filter(_is_float, node.outputs)
+
+
+def _has_floats(node: Operation) -> bool:
+    return next(_floats(node), None) is not None
