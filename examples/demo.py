@@ -16,6 +16,7 @@ from rich.table import Table
 from examples.digits_network import Digits, Parameters, digits, train
 from examples.digits_package import write_digits_package
 from mlpress import MLModel, Palettize, Prune, Quantize, Recipe, compress
+from mlpress.api import quantize_activations
 from mlpress.encoding import decode
 from mlpress.passes import Report, weights
 
@@ -40,6 +41,18 @@ RECIPES = {
     "prune, palettize, quantize": _PRUNE >> _PALETTIZE >> _QUANTIZE,
 }
 
+_TABLE = Palettize(nbits=4) >> Quantize(dtype="int8")
+WITH_ACTIVATIONS = {
+    "activations int8": None,
+    "activations int8, weights int8": Recipe.of(_QUANTIZE),
+    "activations int8, palettize 4 bits, int8 tables": _TABLE,
+    "activations int8, prune 50%, palettize, int8 tables": Prune(sparsity=0.5) >> _TABLE,
+}
+"""What to do to the weights once activations pass through 8 bits."""
+
+SAMPLES = 128
+"""Images from training that activations are measured on."""
+
 
 def main() -> None:
     """Trains, writes, compresses and measures."""
@@ -56,13 +69,29 @@ def main() -> None:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_row("none", *measured(source, None, before, data))
     for name, recipe in RECIPES.items():
-        target = OUTPUT / f"{re.sub('[^a-z0-9]+', '-', name).strip('-')}.mlpackage"
+        target = package_of(name)
         compressed = compress(source, recipe)
         compressed.model.save(target)
         table.add_row(name, *measured(target, compressed.report, before, data))
+    activations = quantize_activations(
+        source, ({"image": image[None]} for image in data.train_images[:SAMPLES])
+    )
+    for name, recipe in WITH_ACTIVATIONS.items():
+        target = package_of(name)
+        model, report = (activations.model, None) if recipe is None else compress(activations.model, recipe)
+        model.save(target)
+        table.add_row(name, *measured(target, report, before, data))
     Console().print(table)
-    print("package and weights in bytes, bits per weight; accuracy: each package run here on digits not trained on")
+    print(
+        "package and weights in bytes, bits per weight; "
+        "accuracy: each package run here on digits not trained on"
+    )
     print(f"the packages are in {OUTPUT}; try: mlpress inspect {target}")
+
+
+def package_of(name: str) -> Path:
+    """Returns where the package of a row goes."""
+    return OUTPUT / f"{re.sub('[^a-z0-9]+', '-', name).strip('-')}.mlpackage"
 
 
 def stored_parameters(path: Path) -> Parameters:

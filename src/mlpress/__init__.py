@@ -12,7 +12,7 @@ from mlpress.version import __version__
 
 if TYPE_CHECKING:
     from mlpress import models, optimize
-    from mlpress.api import Compressed, compress, decompress
+    from mlpress.api import Compressed, compress, decompress, quantize_activations
     from mlpress.converter import convert, transform
     from mlpress.converter.features import (
         ClassifierConfig,
@@ -54,6 +54,7 @@ _HOMES = {
     "convert": "mlpress.converter.api",
     "decompress": "mlpress.api",
     "precision": "mlpress.converter.targets",
+    "quantize_activations": "mlpress.api",
     "target": "mlpress.converter.targets",
     "transform": "mlpress.converter",
     "verify": "mlpress.verification",
@@ -88,6 +89,7 @@ __all__ = [
     "models",
     "optimize",
     "precision",
+    "quantize_activations",
     "target",
     "transform",
     "verify",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
-from mlpress import passes
+from mlpress import calibration, passes
+from mlpress.calibration import Estimator, MinMax, Samples
 from mlpress.models import MLModel, as_mlmodel
 from mlpress.passes import Options, Progress, Report
-from mlpress.recipe import Recipe, Stage, Step
+from mlpress.passes.activations import ActivationReport, make_plan, quantize
+from mlpress.recipe import Quantize, Recipe, Stage, Step
 
 
 class Compressed(NamedTuple):
@@ -16,6 +18,13 @@ class Compressed(NamedTuple):
 
     model: MLModel
     report: Report
+
+
+class Quantized(NamedTuple):
+    """A model with activations in 8 bits, and what was done to each."""
+
+    model: MLModel
+    report: ActivationReport
 
 
 def compress(
@@ -68,3 +77,47 @@ def decompress(model: Any) -> MLModel:
     """
     source = as_mlmodel(model)
     return source.with_program(passes.decompress(source.program))
+
+
+def quantize_activations(
+    model: Any,
+    samples: Samples,
+    rules: Recipe | Step | Stage | None = None,
+    *,
+    estimator: Estimator | None = None,
+    strict: bool = False,
+    progress: calibration.Progress | None = None,
+) -> Quantized:
+    """Passes activations of the function in use through 8-bit integers, with ranges measured on samples.
+
+    Goes with any compression of the weights, before or after.
+
+    Args:
+        model: An `MLModel` of mlpress or coremltools, or the path of a package. It is not changed.
+        samples: Inputs by name, as `MLModel.predict` takes them; any iterable, read once and one at a time. A
+            list of such dictionaries is a sequence: a state is made at its start and lives until its end.
+        rules: `Quantize` to int8 (the default) or uint8, with exceptions by type and name of operators: the
+            inputs and results of ``add``, ``avg_pool``, ``conv``, ``linear`` and ``max_pool``.
+            ``conv_transpose``, ``matmul`` and ``scaled_dot_product_attention`` are quantized if an exception
+            asks for it.
+        estimator: `MinMax` (the default), `Percentile` or `MeanSquaredError` of `mlpress.calibration`.
+        strict: Raise if something that was asked for cannot be done.
+        progress: Called as ``progress(done, total, name)`` after each sample; `total` is None if that is not
+            known.
+
+    Returns:
+        The model, which is not saved yet, and the report.
+
+    Raises:
+        LegalityError: The model's deployment target is older than iOS 17.
+        MlpressError: There are no samples, or one does not fit the model or holds NaN; PyTorch is not
+            installed.
+        RecipeError: The rules are not for activations.
+        StrictError: With `strict`, something could not be done as asked.
+        UnsupportedModelError: The program has operators that cannot be run; all are listed.
+    """
+    source = as_mlmodel(model)
+    plan = make_plan(source.program, source.function_name or "main", rules or Quantize())
+    ranges = calibration.measure(source, plan.wanted, samples, estimator or MinMax(), progress)
+    program, report = quantize(source.program, plan, ranges, strict)
+    return Quantized(source.with_program(program), report)

@@ -1,5 +1,7 @@
 """Compression of packages under the names, arguments and defaults of coremltools 9's `optimize.coreml`."""
 
+from mlpress.optimize.coreml import experimental
+from mlpress.optimize.coreml.activations import linear_quantize_activations
 from mlpress.optimize.coreml.config import (
     OpLinearQuantizerConfig,
     OpMagnitudePrunerConfig,
@@ -24,7 +26,9 @@ __all__ = [
     "OpThresholdPrunerConfig",
     "OptimizationConfig",
     "decompress_weights",
+    "experimental",
     "get_weights_metadata",
+    "linear_quantize_activations",
     "linear_quantize_weights",
     "palettize_weights",
     "prune_weights",
