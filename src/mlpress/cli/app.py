@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from mlpress.cli.compress import compress
+from mlpress.cli.convert import convert
 from mlpress.cli.decompress import decompress
 from mlpress.cli.diff import diff
 from mlpress.cli.exits import HELP
@@ -39,6 +40,7 @@ def _mlpress(
 
 
 app.command()(inspect)
+app.command()(convert)
 app.command()(compress)
 app.command()(decompress)
 app.command()(diff)

@@ -32,6 +32,7 @@ def carried_encodings(captured: Captured, opset: Opset) -> Mapping[str, Encoding
     illegal = [f"- {name}: {reason}" for name, reason in reasons.items() if reason is not None]
     if illegal:
         raise LegalityError(
-            f"{opset.target} cannot express {len(illegal)} compressed weights of the model:\n" + "\n".join(illegal)
+            f"{opset.target} cannot express {len(illegal)} compressed weights of the model:\n"
+            + "\n".join(illegal)
         )
     return found

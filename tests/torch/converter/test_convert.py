@@ -101,7 +101,9 @@ def forms() -> dict[str, Any]:
 def test_every_form_of_a_model_gives_the_same_program(form: str) -> None:
     made = converted(forms()[form], *SHAPE, compute_precision=mlpress.precision.FLOAT32)
     assert kinds(made) == ["conv", "relu", "reduce_mean", "linear"]
-    np.testing.assert_allclose(only(made.predict({"x": PIXELS})), reference(Net(), PIXELS), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        only(made.predict({"x": PIXELS})), reference(Net(), PIXELS), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_an_exported_program_needs_no_inputs() -> None:
@@ -140,7 +142,12 @@ def test_float16_is_the_default_and_reaches_the_interface_from_ios16_on(target: 
 
 
 def test_ios15_is_the_default_target() -> None:
-    assert mlpress.convert(Net().eval(), inputs=[mlpress.TensorType(shape=SHAPE)]).get_spec().specificationVersion == 6
+    assert (
+        mlpress.convert(Net().eval(), inputs=[mlpress.TensorType(shape=SHAPE)])
+        .get_spec()
+        .specificationVersion
+        == 6
+    )
 
 
 def test_float32_stays_float32() -> None:
@@ -263,7 +270,9 @@ def test_images_are_scaled_and_shifted_by_channel() -> None:
     bias = [-0.5, -0.4, -0.3]
     made = mlpress.convert(
         Net().eval(),
-        inputs=[mlpress.ImageType("photo", SHAPE, scale=1 / 255, bias=bias, color_layout=mlpress.colorlayout.BGR)],
+        inputs=[
+            mlpress.ImageType("photo", SHAPE, scale=1 / 255, bias=bias, color_layout=mlpress.colorlayout.BGR)
+        ],
         minimum_deployment_target=mlpress.target.iOS16,
     )
     image = np.random.default_rng(1).integers(0, 256, SHAPE).astype(np.float32)
@@ -279,7 +288,9 @@ def test_images_are_scaled_and_shifted_by_channel() -> None:
 def test_a_classifier_returns_a_label_and_probabilities() -> None:
     labels = ["cat", "dog", "fish", "owl"]
     made = converted(
-        nn.Sequential(Net(), nn.Softmax(-1)).eval(), *SHAPE, classifier_config=mlpress.ClassifierConfig(labels)
+        nn.Sequential(Net(), nn.Softmax(-1)).eval(),
+        *SHAPE,
+        classifier_config=mlpress.ClassifierConfig(labels),
     )
     found = made.predict({"x": PIXELS})
     best = labels[int(reference(Net(), PIXELS).argmax())]
@@ -338,7 +349,7 @@ def test_a_buffer_that_the_model_changes_becomes_a_state() -> None:
 
 
 def test_states_need_ios18() -> None:
-    with pytest.raises(MlpressError, match="'sums'.*iOS 18"):
+    with pytest.raises(MlpressError, match=r"'sums'.*iOS 18"):
         converted(Cache(), 1, 4, minimum_deployment_target=mlpress.target.iOS17)
 
 
@@ -388,11 +399,17 @@ def test_a_converted_model_is_saved_and_loaded(tmp_path: Path) -> None:
         ({"minimum_deployment_target": mlpress.target.iOS14}, "iOS14; allowed: iOS15 and later"),
         ({"compute_precision": "float16"}, "compute_precision is 'float16'"),
         (
-            {"inputs": [mlpress.TensorType(shape=SHAPE, dtype=np.float16)], "minimum_deployment_target": None},
+            {
+                "inputs": [mlpress.TensorType(shape=SHAPE, dtype=np.float16)],
+                "minimum_deployment_target": None,
+            },
             "needs minimum_deployment_target iOS16",
         ),
         ({"classifier_config": mlpress.ClassifierConfig(["a", "b"])}, "2 class labels for 4 probabilities"),
-        ({"states": [mlpress.StateType(mlpress.TensorType(shape=(1,)), "cache")]}, "state 'cache' is no buffer"),
+        (
+            {"states": [mlpress.StateType(mlpress.TensorType(shape=(1,)), "cache")]},
+            "state 'cache' is no buffer",
+        ),
     ],
 )
 def test_wrong_arguments_are_explained(options: dict[str, Any], message: str) -> None:

@@ -24,7 +24,7 @@ from mlpress.converter.capture.functional import make_functional, mutated_inputs
 from mlpress.converter.capture.kernels import shape_kernels
 from mlpress.converter.capture.program import Unlifted, unlift
 from mlpress.converter.capture.simplify import simplify
-from mlpress.converter.capture.torchscript.mirror import mirror
+from mlpress.converter.capture.torchscript.mirror import MirrorRoot
 
 
 def capture(
@@ -56,7 +56,7 @@ def capture(
             if isinstance(model, ExportedProgram):
                 program = _given_program(model, dynamic_shapes, rules)
             elif isinstance(model, nn.Module):
-                module = mirror(model) if isinstance(model, torch.jit.ScriptModule) else model
+                module = MirrorRoot(model) if isinstance(model, torch.jit.ScriptModule) else model
                 examples = prepare(module, example_inputs, dynamic_shapes)
                 asked = examples.open_dimensions
                 with evaluation_mode(module):

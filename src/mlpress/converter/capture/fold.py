@@ -13,7 +13,7 @@ from torch import fx
 from torch._ops import OpOverload
 
 from mlpress.converter.capture.naming import unique
-from mlpress.converter.capture.program import Tensors
+from mlpress.converter.capture.tensors import Tensors
 
 LIMIT: Final = 64 << 20
 """Results above this many bytes stay computations; masks of a few thousand positions are below."""

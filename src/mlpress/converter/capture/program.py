@@ -7,40 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, InputSpec, OutputKind, OutputSpec
 
 from mlpress.converter.capture.captured import Input, Output, State
 from mlpress.converter.capture.errors import CaptureError
 from mlpress.converter.capture.naming import input_names, output_names, unique
+from mlpress.converter.capture.tensors import Tensors, first_names, tensors_of
 
 _STORED = {InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR}
 _STATES = {OutputKind.BUFFER_MUTATION, OutputKind.PARAMETER_MUTATION}
-
-
-@dataclass(frozen=True, slots=True)
-class Tensors:
-    """The tensors of a program by full name.
-
-    Attributes:
-        parameters: All parameters, unused ones and second names of shared ones included.
-        buffers: All buffers, likewise.
-        constants: Other tensors that the graph refers to.
-    """
-
-    parameters: dict[str, torch.Tensor]
-    buffers: dict[str, torch.Tensor]
-    constants: dict[str, torch.Tensor]
-
-    def all(self) -> dict[str, torch.Tensor]:
-        """All of them by name."""
-        return self.constants | self.parameters | self.buffers
-
-    def attributes(self) -> set[str]:
-        """Names that nothing else may have: those of the tensors, and of the modules that hold them."""
-        names = self.all().keys()
-        return {*names, *(name.partition(".")[0] for name in names)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +50,6 @@ def unlift(program: ExportedProgram) -> Unlifted:
     return _Unlifting(program).run()
 
 
-def tensors_of(program: ExportedProgram) -> Tensors:
-    """The tensors that a program holds."""
-    buffer_names = set(program.graph_signature.buffers)
-    held = program.state_dict | {k: v for k, v in program.constants.items() if isinstance(v, torch.Tensor)}
-    parameters: dict[str, torch.Tensor] = {
-        name: value for name, value in held.items() if isinstance(value, nn.Parameter)
-    }
-    buffers = {
-        name: value
-        for name, value in held.items()
-        if name not in parameters and (name in buffer_names or name in program.state_dict)
-    }
-    constants = {
-        name: value for name, value in held.items() if name not in parameters and name not in buffers
-    }
-    return Tensors(parameters, buffers, constants)
-
-
 class _Unlifting:
     """The graph under construction, and the nodes of it that stand for nodes of the program."""
 
@@ -101,7 +60,7 @@ class _Unlifting:
         self._new: dict[fx.Node, fx.Node] = {}
         self._old = {node.name: node for node in program.graph.nodes}
         self._modules: dict[str, fx.GraphModule] = {}
-        self._names = _first_names(self._tensors.all())
+        self._names = first_names(self._tensors.all())
 
     def run(self) -> Unlifted:
         specs = self._program.graph_signature.input_specs
@@ -203,17 +162,6 @@ class _Unlifting:
         mode = next(v.fake_mode for v in _fake_tensors(self._program.graph))
         node.meta["val"] = mode.from_tensor(value)
         return node
-
-
-def _first_names(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
-    """For each name of a tensor, the first name that the same tensor has."""
-    first: dict[tuple[object, ...], str] = {}
-    keys = {name: _identity(value) for name, value in tensors.items()}
-    return {name: first.setdefault(key, name) for name, key in keys.items()}
-
-
-def _identity(value: torch.Tensor) -> tuple[object, ...]:
-    return value.untyped_storage()._cdata, value.storage_offset(), value.shape, value.stride(), value.dtype
 
 
 def _fake_tensors(graph: fx.Graph) -> Any:

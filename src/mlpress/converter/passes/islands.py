@@ -24,7 +24,9 @@ def angles_of_positions(block: Block) -> set[Operation]:
 
     Float16 tells integers apart up to 2048 only: beyond, the angles of rotary embeddings are off by radians.
     """
-    makers = {value: node for node in block.operations if isinstance(node, Operation) for value in node.outputs}
+    makers = {
+        value: node for node in block.operations if isinstance(node, Operation) for value in node.outputs
+    }
     constants = {node.output for node in block.operations if isinstance(node, Constant)}
     found: set[Operation] = set()
     for node in block.operations:
@@ -57,7 +59,9 @@ def _from_integers(
 
 def between(block: Block, islands: Collection[Operation]) -> set[Operation]:
     """Returns cheap operations that lie between islands only: casting down and up again costs more."""
-    makers = {value: node for node in block.operations if isinstance(node, Operation) for value in node.outputs}
+    makers = {
+        value: node for node in block.operations if isinstance(node, Operation) for value in node.outputs
+    }
     users: dict[Value, list[Operation | None]] = {}
     for node in block.operations:
         if isinstance(node, Operation):

@@ -17,6 +17,7 @@ from mlpress.converter.passes.cleanup import (
 )
 from mlpress.converter.passes.editor import Editor
 from mlpress.converter.passes.folding import fold_constants
+from mlpress.converter.passes.joins import interleave_joined, merge_joins
 from mlpress.converter.passes.layout import limit_rank, shorten_moves, sink_moves, slices_of_products
 from mlpress.converter.passes.normalizations import (
     fold_epsilon,
@@ -26,7 +27,6 @@ from mlpress.converter.passes.normalizations import (
     rms_norm_in_range,
 )
 from mlpress.converter.passes.products import absorb_transposes, fold_scalars, make_linear
-from mlpress.converter.passes.joins import interleave_joined, merge_joins
 from mlpress.mil import Function
 
 Pass = Callable[[Editor], None]

@@ -44,6 +44,7 @@ _LIMITS: Final = [
     "minimum",
     "not_equal",
     "pad",
+    "scaled_dot_product_attention",
     "select",
     "sub",
     "threshold",

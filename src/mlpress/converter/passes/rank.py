@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from mlpress.converter.passes.moves import Move, Reshape, Shape, Transpose, merged, shape_after
@@ -14,8 +15,8 @@ MAX_RANK: Final = 5
 def with_few_axes(start: Shape, moves: Sequence[Move]) -> list[Move] | None:
     """Returns moves that do what `moves` do to a tensor of shape `start` through at most five axes.
 
-    Axes that stay side by side are one axis. A transpose that needs more is done axis by axis: to move one is to
-    swap two of four groups of axes.
+    Axes that stay side by side are one axis. A transpose that needs more is done axis by axis: to move one is
+    to swap two of four groups of axes.
 
     Returns:
         None if sizes are open, or the first or last shape has more axes itself.
@@ -30,7 +31,7 @@ def with_few_axes(start: Shape, moves: Sequence[Move]) -> list[Move] | None:
         else:
             made += _narrow(before, move)
             made.append(Reshape(after))
-    return [move for move in merged(start, made)]
+    return list(merged(start, made))
 
 
 def _narrow(before: Shape, transpose: Transpose) -> list[Move]:
@@ -45,19 +46,24 @@ def _narrow(before: Shape, transpose: Transpose) -> list[Move]:
     for place, axis in enumerate(perm):
         now = order.index(axis)
         if now != place:
-            sizes = [[shape[i] for i in part] for part in (order[:place], order[place:now], [axis], order[now + 1 :])]
-            moves += [Reshape(tuple(math.prod(size or 0 for size in part) for part in sizes)), Transpose((0, 2, 1, 3))]
+            sizes = [
+                [shape[i] for i in part]
+                for part in (order[:place], order[place:now], [axis], order[now + 1 :])
+            ]
+            moves += [
+                Reshape(tuple(math.prod(size or 0 for size in part) for part in sizes)),
+                Transpose((0, 2, 1, 3)),
+            ]
             order.insert(place, order.pop(now))
     return moves
 
 
 def _grouped(before: Shape, perm: Sequence[int]) -> tuple[Shape, tuple[int, ...]]:
-    """Returns a shape in which axes that stay side by side are one, and the perm of its axes; ones are left out."""
-    kept = [axis for axis in perm if before[axis] != 1]
+    """Returns a shape in which axes that stay side by side are one, no ones, and the perm of its axes."""
+    following = dict(pairwise(i for i, size in enumerate(before) if size != 1))
     runs: list[list[int]] = []
-    for axis in kept:
-        following = next((other for other in range(runs[-1][-1] + 1, len(before)) if before[other] != 1), None) if runs else None
-        if runs and axis == following:
+    for axis in (axis for axis in perm if before[axis] != 1):
+        if runs and following.get(runs[-1][-1]) == axis:
             runs[-1].append(axis)
         else:
             runs.append([axis])

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlpress.converter.capture.errors import CaptureError
-from mlpress.converter.capture.torchscript.interpreter import PRIMITIVES
 from mlpress.converter.capture.torchscript.numbers import FUNCTIONS
 from mlpress.converter.capture.torchscript.operators import find
 from mlpress.converter.capture.torchscript.places import place_of
+from mlpress.converter.capture.torchscript.primitives import PRIMITIVES
 
 _STRUCTURE = frozenset({"prim::GetAttr", "prim::SetAttr", "prim::If", "prim::Loop"})
 

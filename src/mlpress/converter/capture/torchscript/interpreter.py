@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 from torch.fx.traceback import annotate, preserve_node_meta
 
-from mlpress.converter.capture.errors import CaptureError
 from mlpress.converter.capture.exporting import explain
 from mlpress.converter.capture.source import ANNOTATION
 from mlpress.converter.capture.torchscript.control import run_if, run_loop
-from mlpress.converter.capture.torchscript.numbers import (
-    DTYPE_NUMBERS,
-    DTYPES,
-    natural_dtype,
-    sym_float,
-    sym_int,
-)
-from mlpress.converter.capture.torchscript.operators import call, known_number
+from mlpress.converter.capture.torchscript.operators import call
 from mlpress.converter.capture.torchscript.places import place_of
-
-Node = Any
-"""`torch._C.Node`, which torch's stubs do not describe in full; so too for blocks and graphs."""
+from mlpress.converter.capture.torchscript.primitives import PRIMITIVES, Node
 
 Scope = dict[str, Any]
 """Values by the names that a graph has for them."""
@@ -106,99 +96,3 @@ class Interpreter:
     def get(self, node: Node, scope: Scope) -> Any:
         """Value of a `prim::GetAttr` node."""
         return self._get(scope[node.inputsAt(0).debugName()], node.s("name"))
-
-
-def _constant(node: Node) -> Any:
-    return node.output().toIValue() if node.hasAttribute("value") else None
-
-
-def _integer(node: Node, value: Any) -> Any:
-    value = known_number(value)
-    return value.item() if isinstance(value, torch.Tensor) else sym_int(value)
-
-
-def _real(node: Node, value: Any) -> Any:
-    value = known_number(value)
-    return value.item() if isinstance(value, torch.Tensor) else sym_float(value)
-
-
-def _truth(node: Node, value: Any) -> Any:
-    """A tensor whose value is not known stays one; `prim::If` and `prim::Loop` know what to do with it."""
-    value = known_number(value)
-    return value if isinstance(value, torch.Tensor | torch.SymBool) else bool(value)
-
-
-def _raise(node: Node, message: Any = "", *_: Any) -> None:
-    raise CaptureError(f"the model raises an error in {place_of(node)}: {message}")
-
-
-def _size(node: Node, value: torch.Tensor, axis: int | None = None) -> Any:
-    return list(value.shape) if axis is None else value.shape[axis]
-
-
-def _same(node: Node, value: Any, *_: Any) -> Any:
-    return value
-
-
-def _nothing(node: Node, *_: Any) -> None:
-    return None
-
-
-def _unpacked(node: Node, values: Any) -> Any:
-    return next(iter(values)) if node.outputsSize() == 1 else list(values)
-
-
-def _item(node: Node, value: Any) -> Any:
-    value = known_number(value)
-    return value.item() if isinstance(value, torch.Tensor) else value
-
-
-def _tensor(value: Any, dtype: Any = None, *_: Any) -> Any:
-    dtype = DTYPES.get(dtype, dtype)
-    if isinstance(value, list):
-        return (
-            torch.stack([_tensor(each, dtype) for each in value]) if value else torch.tensor([], dtype=dtype)
-        )
-    if isinstance(value, torch.Tensor):
-        return value if dtype is None else value.to(dtype)
-    return torch.scalar_tensor(value, dtype=dtype or natural_dtype(value))
-
-
-PRIMITIVES: Final[dict[str, Callable[..., Any]]] = {
-    "prim::Constant": _constant,
-    "prim::ListConstruct": lambda node, *values: list(values),
-    "prim::TupleConstruct": lambda node, *values: values,
-    "prim::DictConstruct": lambda node, *pairs: dict(zip(pairs[::2], pairs[1::2], strict=True)),
-    "prim::ListUnpack": _unpacked,
-    "prim::TupleUnpack": _unpacked,
-    "prim::TupleIndex": lambda node, values, position: values[position],
-    "prim::NumToTensor": _same,
-    "prim::data": _same,
-    "prim::unchecked_cast": _same,
-    "prim::unchecked_unwrap_optional": _same,
-    "aten::_unwrap_optional": _same,
-    "aten::ScalarImplicit": _same,
-    "aten::IntImplicit": _integer,
-    "aten::FloatImplicit": _real,
-    "aten::Int": _integer,
-    "aten::Float": _real,
-    "aten::Bool": _truth,
-    "aten::item": _item,
-    "aten::size": _size,
-    "prim::shape": _size,
-    "aten::dim": lambda node, value: value.ndim,
-    "aten::numel": lambda node, value: value.numel(),
-    "prim::device": lambda node, value: value.device,
-    "prim::dtype": lambda node, value: DTYPE_NUMBERS[value.dtype],
-    "prim::layout": lambda node, value: 0,
-    "prim::is_cuda": lambda node, value: value.is_cuda,
-    "prim::is_quantized": lambda node, value: value.is_quantized,
-    "prim::requires_grad": lambda node, value: False,
-    "aten::is_floating_point": lambda node, value: value.is_floating_point(),
-    "aten::tensor": lambda node, *arguments: _tensor(*arguments),
-    "prim::Uninitialized": _nothing,
-    "prim::Print": _nothing,
-    "aten::warn": _nothing,
-    "prim::RaiseException": _raise,
-}
-"""What nodes do that are not operators on tensors."""

@@ -41,22 +41,17 @@ class Mirror(nn.Module):
 
 
 class MirrorRoot(Mirror):
-    """The mirror of a whole model, which runs its graph."""
+    """The mirror of a whole model, which runs its graph.
+
+    Raises:
+        CaptureError: The graph has operators that cannot be run one by one; all of them are listed.
+    """
 
     def __init__(self, script: ScriptModule) -> None:
         super().__init__(script, {})
         self._graph = script.inlined_graph
         check(self._graph)
         self.__dict__["forward"] = _forward(self, inspect.Signature(_arguments(script)))
-
-
-def mirror(script: ScriptModule) -> nn.Module:
-    """The module to capture in place of a TorchScript module.
-
-    Raises:
-        CaptureError: Its graph has operators that cannot be run one by one; all of them are listed.
-    """
-    return MirrorRoot(script)
 
 
 def _parameter(value: torch.Tensor | None, known: dict[int, nn.Parameter]) -> nn.Parameter | None:

@@ -9,7 +9,7 @@ import torch
 
 from mlpress import bits
 from mlpress.converter.lowering.context import Context
-from mlpress.converter.lowering.families.indexing import broadcast
+from mlpress.converter.lowering.families.indexing import broadcast, widened
 from mlpress.converter.lowering.registry import lowers
 from mlpress.converter.lowering.sizes import Size, known
 from mlpress.mil import Opset, Value
@@ -74,7 +74,8 @@ def _additive(context: Context, mask: Value) -> Value:
     array = context.array(mask)
     if array is not None:
         return context.constant(np.where(array, 0.0, -math.inf).astype(np.float32), f"{mask.name}_scores")
-    return context.op("select", cond=mask, a=0.0, b=-math.inf)
+    through = widened(context, context.constant(0.0), context.shape(mask))
+    return context.op("select", cond=mask, a=through, b=-math.inf)
 
 
 def _causal(context: Context, query: Value, key: Value) -> Value:

@@ -359,8 +359,19 @@ def copy(context: Context, x: Value, source: Operand, non_blocking: bool = False
 def where(context: Context, condition: Value, x: Operand, y: Operand) -> Value:
     """X where the condition holds, else y."""
     dtype = program_dtype(context.expected.dtype)
-    chosen = context.cast(condition, bits.BOOL)
-    return context.result("select", cond=chosen, a=context.cast(x, dtype), b=context.cast(y, dtype))
+    first, second = context.cast(x, dtype), context.cast(y, dtype)
+    if context.rank(first) == context.rank(second) == 0:
+        first = widened(context, first, context.expected.shape)
+    return context.result("select", cond=context.cast(condition, bits.BOOL), a=first, b=second)
+
+
+def widened(context: Context, number: Value, shape: Sequence[Size]) -> Value:
+    """Returns a number in a shape: `select` takes its shape from what it chooses from."""
+    plain = [size for size in map(known, shape) if size is not None]
+    array = context.array(number)
+    if array is not None and len(plain) == len(shape):
+        return context.constant(np.full(plain, array, array.dtype))
+    return broadcast(context, number, shape)
 
 
 @lowers("aten.masked_fill.Scalar", "aten.masked_fill.Tensor")

@@ -39,6 +39,21 @@ def _window(
     }
 
 
+def _padded_at_the_end(context: Context, x: Value, window: dict[str, Any]) -> dict[str, Any]:
+    """Returns a window whose padding does what ceil_mode does, which Core ML has for one and two axes."""
+    pad = list(window["pad"])
+    sizes = context.shape(x)[-3:]
+    for axis, (kernel, stride) in enumerate(zip(window["kernel_sizes"], window["strides"], strict=True)):
+        size = known(sizes[axis])
+        if size is None:
+            raise LoweringError("pooling with ceil_mode of an axis whose size is open")
+        before, after = pad[2 * axis : 2 * axis + 2]
+        steps = -(-(size + before + after - kernel) // stride)
+        steps -= steps * stride >= size + before  # the last window has to begin before the padding at the end
+        pad[2 * axis + 1] = after + max(0, steps * stride + kernel - (size + before + after))
+    return {**window, "pad": pad, "pad_type": "custom" if any(pad) else "valid", "ceil_mode": False}
+
+
 def _max_pool(axes: int, with_indices: bool) -> Callable[..., Any]:
     def function(
         context: Context,
@@ -51,7 +66,10 @@ def _max_pool(axes: int, with_indices: bool) -> Callable[..., Any]:
     ) -> Any:
         if set(_each(dilation, axes)) != {1}:
             raise LoweringError(f"max pooling with dilation {dilation}; supported: 1")
-        y = _pool(context, "max_pool", axes, x, **_window(axes, kernel, stride, padding, ceil))
+        window = _window(axes, kernel, stride, padding, ceil)
+        if axes == 3 and ceil:
+            window = _padded_at_the_end(context, x, window)
+        y = _pool(context, "max_pool", axes, x, **window)
         return (y, None) if with_indices else y
 
     return function
@@ -70,6 +88,10 @@ def _avg_pool(axes: int) -> Callable[..., Value]:
     ) -> Value:
         window = _window(axes, kernel, stride, padding, ceil)
         exclude = not count_include_pad and divisor is None
+        if axes == 3 and ceil:
+            if any(window["pad"]) and not exclude:
+                raise LoweringError("avg_pool3d with ceil_mode and padding that counts")
+            window, exclude = _padded_at_the_end(context, x, window), True
         y = _pool(context, "avg_pool", axes, x, **window, exclude_padding_from_average=exclude)
         if divisor is None:
             return y

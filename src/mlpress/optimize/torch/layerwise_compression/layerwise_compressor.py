@@ -106,19 +106,30 @@ class LayerwiseCompressor(BaseDataCalibratedModelOptimizer):
             RecipeError: There are no data, or `layers` matches nothing.
             StrictError: A layer cannot be compressed as asked; layers before it have been.
         """
+        given = self._model
         model = self._start(inplace)
-        was_training = model.training
+        config = cast("LayerwiseCompressorConfig", self._config)
+        config = config.model_copy(update={"layers": _counterparts(config.layers, given, model)})
+        modes = [(module, module.training) for module in model.modules()]
         model.eval().to(device)
         try:
             with torch.no_grad():
-                self._run(model, dataloader, device, strict)
+                self._run(model, config, dataloader, device, strict)
         finally:
-            model.cpu().train(was_training)
+            model.cpu()
+            for module, mode in modes:
+                module.training = mode
         mark_version(model)
         return model
 
-    def _run(self, model: nn.Module, dataloader: Iterable[Any], device: str, strict: bool) -> None:
-        config = cast("LayerwiseCompressorConfig", self._config)
+    def _run(
+        self,
+        model: nn.Module,
+        config: LayerwiseCompressorConfig,
+        dataloader: Iterable[Any],
+        device: str,
+        strict: bool,
+    ) -> None:
         cacher = config.input_cacher(model, config.layers)
         batches, named = cacher.cache(dataloader, config.calibration_nsamples, device)
         if not batches:
@@ -155,6 +166,12 @@ class LayerwiseCompressor(BaseDataCalibratedModelOptimizer):
     def _algorithm(self, path: str, layer: nn.Module) -> LayerwiseCompressionAlgorithmConfig | None:
         config: LayerwiseCompressionAlgorithmConfig | None = self._config.get_module_config(path, layer)
         return None if config is None or config.is_identity else config
+
+
+def _counterparts(layers: Any, given: nn.Module, model: nn.Module) -> Any:
+    """Returns layers with the modules of a copy in the place of those of the model that was copied."""
+    names = {module: name for name, module in given.named_modules()}
+    return layers and [model.get_submodule(names[each]) if each in names else each for each in layers]
 
 
 def _called(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
