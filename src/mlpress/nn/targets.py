@@ -59,6 +59,16 @@ def targets(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[Ta
                 yield Target(path, module, parameter)
 
 
+def owners(model: nn.Module) -> dict[int, list[tuple[nn.Module, str]]]:
+    """Returns the modules that hold each parameter, and its names there, by the parameter's id."""
+    found: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                found.setdefault(id(parameter), []).append((module, name))
+    return found
+
+
 def weight_names(module: nn.Module) -> list[str]:
     """Returns the names of a module's weights."""
     names = PROJECTIONS if isinstance(module, nn.MultiheadAttention) else ("weight",)

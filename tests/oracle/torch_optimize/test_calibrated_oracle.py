@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 
 import coremltools as ct
@@ -122,10 +121,6 @@ def test_sensitive_palettes_are_as_close_or_closer(config: dict[str, object]) ->
         )
         if home is palettization:
             importance = palettizer.compute_sensitivity(SAMPLES, loss)
-            with contextlib.suppress(TypeError):
-                theirs = cto.palettization.SKMPalettizer(network())
-                expected = theirs.compute_sensitivity(SAMPLES, loss)
-                torch.testing.assert_close(importance["4.weight"], expected["4.weight"], rtol=1e-3, atol=1e-9)
         finals.append(palettizer.compress(SAMPLES, loss))
     before = network()
     for name in ("0.weight", "4.weight", "6.weight"):

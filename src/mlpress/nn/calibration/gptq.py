@@ -46,13 +46,15 @@ class Rounded:
 
 
 @torch.no_grad()
-def gptq(weight: Tensor, hessian: Tensor, options: GPTQOptions) -> Rounded:
+def gptq(weight: Tensor, hessian: Tensor, options: GPTQOptions, mask: Tensor | None = None) -> Rounded:
     """Rounds a weight so that a layer's outputs change least.
 
     Args:
         weight: [rows, columns].
         hessian: [columns, columns]; see `Hessian`.
         options: How.
+        mask: bool [rows, columns], True for what is kept; the others stay zeros, for which those after them
+            make up as they do for SparseGPT. None for all.
 
     Raises:
         NotApplicableError: The Hessian cannot be factored.
@@ -66,6 +68,7 @@ def gptq(weight: Tensor, hessian: Tensor, options: GPTQOptions) -> Rounded:
     starts = range(0, columns, block)
     grids: list[Grid | None] = [None] * len(starts)
     order = torch.arange(columns, device=left.device)
+    kept = mask
     if options.block is None or options.by_activation:
         # As in coremltools: scales of whole rows come from inputs that are never used, too.
         seen = weight.float() if options.block is None else left
@@ -73,6 +76,7 @@ def gptq(weight: Tensor, hessian: Tensor, options: GPTQOptions) -> Rounded:
     if options.by_activation:
         order = hessian.diagonal().argsort(descending=True)
         left, hessian = left[:, order], hessian[order][:, order]
+        kept = None if mask is None else mask[:, order]
     factor = inverse_factor(hessian, options.dampening)
     codes = torch.empty_like(left)
     where = order.tolist()
@@ -88,10 +92,12 @@ def gptq(weight: Tensor, hessian: Tensor, options: GPTQOptions) -> Rounded:
             assert grid is not None
             code = grid.codes(inner[:, column, None])
             codes[:, first + column] = code[:, 0]
-            diagonal = factor[first + column, first + column]
-            error = (inner[:, column, None] - grid.values(code)) / diagonal
+            value = grid.values(code)
+            if kept is not None:
+                value = value * kept[:, first + column, None]
+            error = (inner[:, column, None] - value) / factor[first + column, first + column]
             inner[:, column:] -= error @ factor[first + column, first + column : last][None]
             errors[:, column] = error[:, 0]
         left[:, last:] -= errors @ factor[first:last, last:]
     inverse = order.argsort()
-    return Rounded(codes[:, inverse], tuple(grid for grid in grids if grid is not None))
+    return Rounded(codes[:, inverse], tuple(grid for grid in grids if grid is not None), mask)

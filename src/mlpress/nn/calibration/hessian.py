@@ -43,6 +43,12 @@ class Hessian:
         self._samples = total
         self.sums.addmm_(rows.T, rows, alpha=2 / total)
 
+    def join(self, other: Hessian) -> None:
+        """Adds what another layer with the same weight saw."""
+        total = self._samples + other._samples
+        self.sums = (self.sums * self._samples + other.sums * other._samples) / total
+        self._samples = total
+
     @property
     def seen(self) -> bool:
         """Whether there were inputs."""

@@ -22,7 +22,9 @@ def rounded_encoding(found: Rounded, weight: torch.Tensor, signed: bool) -> Enco
         weight: The weight before, for its shape and type.
         signed: Whether integers are signed.
     """
-    return _on_grids(found.codes, found.grids, None, weight, signed)
+    mask = None if found.mask is None else to_numpy(found.mask).reshape(tuple(weight.shape))
+    encoding = _on_grids(found.codes, found.grids, mask, weight, signed)
+    return encoding if mask is None else Scatter(encoding)
 
 
 def pruned_encoding(found: Pruned, weight: torch.Tensor, signed: bool) -> Encoding:

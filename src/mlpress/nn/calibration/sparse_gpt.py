@@ -17,10 +17,11 @@ class SparseGPTOptions:
 
     Attributes:
         sparsity: Fraction to drop.
-        n_m_ratio: ``(n, m)``: drop n of each m neighbours of a row instead.
+        n_m_ratio: ``(n, m)``: drop n of each m neighbours of a row instead. The last ones of a row are
+            completed with zeros, which go first.
         grid: To which values the others are rounded; None leaves them.
         dampening: See `inverse_factor`.
-        group: Columns among which weights to drop are chosen.
+        group: Columns among which weights to drop are chosen; in patterns, rounded to whole ones.
     """
 
     sparsity: float = 0.5
@@ -52,7 +53,7 @@ def sparse_gpt(weight: Tensor, hessian: Tensor, options: SparseGPTOptions) -> Pr
     """Prunes a weight so that a layer's outputs change least.
 
     Args:
-        weight: [rows, columns].
+        weight: [rows, columns]. Zeros stay zeros, and count among what is dropped.
         hessian: [columns, columns]; see `Hessian`.
         options: How.
 
@@ -66,23 +67,25 @@ def sparse_gpt(weight: Tensor, hessian: Tensor, options: SparseGPTOptions) -> Pr
     left[:, unused] = 0
     factor = inverse_factor(hessian, options.dampening)
     columns = left.shape[1]
-    dropped = torch.zeros_like(left, dtype=torch.bool)
+    dropped = left == 0
     codes = None if grid is None else torch.empty_like(left)
-    for first in range(0, columns, options.group):
-        last = min(first + options.group, columns)
+    n, m = options.n_m_ratio or (0, 1)
+    group = max(options.group // m, 1) * m
+    for first in range(0, columns, group):
+        last = min(first + group, columns)
         inner, part = left[:, first:last].clone(), factor[first:last, first:last]
         out = dropped[:, first:last]
         if options.n_m_ratio is None:
-            scores = _scores(inner, part.diagonal())
-            ordered = scores.flatten().sort().values
-            out |= scores <= ordered[min(int(scores.numel() * options.sparsity), scores.numel() - 1)]
+            costs = _costs(inner, part.diagonal(), out).reshape(1, -1)
+            # One more than the fraction says, as in the paper's code.
+            count = int(costs.numel() * options.sparsity) + 1 if options.sparsity else 0
+            out |= _least(costs, count).reshape(out.shape)
         errors = torch.empty_like(inner)
         for column in range(last - first):
-            if options.n_m_ratio is not None and column % options.n_m_ratio[1] == 0:
-                n, m = options.n_m_ratio
-                scores = _scores(inner[:, column : column + m], part.diagonal()[column : column + m])
-                smallest = scores.topk(min(n, scores.shape[1]), dim=1, largest=False).indices
-                out.scatter_(1, column + smallest, True)
+            if options.n_m_ratio is not None and column % m == 0:
+                ahead = slice(column, column + m)
+                costs = _costs(inner[:, ahead], part.diagonal()[ahead], out[:, ahead])
+                out[:, ahead] |= _least(costs, n - (m - costs.shape[1]))
             value = torch.where(out[:, column], 0, inner[:, column])[:, None]
             if grid is not None and codes is not None:
                 codes[:, first + column] = grid.codes(value)[:, 0]
@@ -92,9 +95,15 @@ def sparse_gpt(weight: Tensor, hessian: Tensor, options: SparseGPTOptions) -> Pr
             inner[:, column:] -= error @ part[column, column:][None]
             errors[:, column] = error[:, 0]
         left[:, last:] -= errors @ factor[first:last, last:]
-    return Pruned(left, ~dropped & ~unused, codes, grid)
+    return Pruned(left, ~dropped, codes, grid)
 
 
-def _scores(weight: Tensor, diagonal: Tensor) -> Tensor:
-    """Returns what dropping each weight costs."""
-    return weight.square() / diagonal.square()
+def _costs(weight: Tensor, diagonal: Tensor, dropped: Tensor) -> Tensor:
+    """Returns what dropping each weight costs; less than nothing for what is dropped already."""
+    return torch.where(dropped, -1, weight.square() / diagonal.square())
+
+
+def _least(costs: Tensor, count: int) -> Tensor:
+    """Returns a mask of as many of the least costs of each row."""
+    smallest = costs.argsort(dim=1, stable=True)[:, : max(count, 0)]
+    return torch.zeros_like(costs, dtype=torch.bool).scatter_(1, smallest, True)

@@ -53,7 +53,7 @@ def run_whole(
         for batch in batches:
             with _watching(stage, _counted(seen, sum(order.count(name) for name in stage.layers))):
                 try:
-                    _call(model, batch)
+                    call(model, batch)
                 except _AllSeen:
                     continue
         compress(list(stage.layers))
@@ -65,7 +65,7 @@ def _calls(model: nn.Module, stages: Sequence[Stage], batch: Any) -> list[str]:
     with ExitStack() as watches:
         for stage in stages:
             watches.enter_context(_watching(stage, lambda name, _: calls.append(name)))
-        _call(model, batch)
+        call(model, batch)
     return calls
 
 
@@ -102,12 +102,13 @@ def run_chain(
     for stage in stages:
         with _watching(stage, seen):
             for batch in current:
-                _call(stage.module, batch, named)
+                call(stage.module, batch, named)
         compress(list(stage.layers))
-        current = [_call(stage.module, batch, named) for batch in current]
+        current = [call(stage.module, batch, named) for batch in current]
 
 
-def _call(module: nn.Module, batch: Any, named: Mapping[str, Any] | None = None) -> Any:
+def call(module: nn.Module, batch: Any, named: Mapping[str, Any] | None = None) -> Any:
+    """Returns the output for a tensor, a sequence of arguments or a mapping of arguments by name."""
     extra = dict(named or {})
     if isinstance(batch, Mapping):
         return module(**batch, **extra)

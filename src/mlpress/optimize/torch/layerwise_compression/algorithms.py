@@ -27,12 +27,15 @@ class LayerwiseCompressionAlgorithmConfig(ModuleOptimizationConfig):
     algorithm_name: ClassVar[str]
 
     @abstractmethod
-    def compress(self, weight: torch.Tensor, hessian: torch.Tensor) -> Encoding:
+    def compress(
+        self, weight: torch.Tensor, hessian: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> Encoding:
         """Returns how a layer's weight is stored.
 
         Args:
             weight: Of a linear layer or a convolution, rows along axis 0.
             hessian: See `mlpress.nn.calibration.hessian.Hessian`.
+            mask: What is kept of a pruned weight, bool of its shape; the others are zeros and stay it.
 
         Raises:
             NotApplicableError: What is asked for does not fit the layer.
@@ -101,7 +104,9 @@ class ModuleGPTQConfig(LayerwiseCompressionAlgorithmConfig):
         """Whether layers are left alone."""
         return self.weight_dtype == "float32"
 
-    def compress(self, weight: torch.Tensor, hessian: torch.Tensor) -> Encoding:
+    def compress(
+        self, weight: torch.Tensor, hessian: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> Encoding:
         """Returns how a layer's weight is stored; see the base class."""
         block = None
         if self.block_size is not None:
@@ -122,7 +127,8 @@ class ModuleGPTQConfig(LayerwiseCompressionAlgorithmConfig):
             by_activation=self.use_activation_order_heuristic,
             group=self.processing_group_size,
         )
-        found = gptq(weight.flatten(1), hessian, options)
+        kept = None if mask is None else mask.flatten(1)
+        found = gptq(weight.flatten(1), hessian, options, kept)
         return rounded_encoding(found, weight, not self.weight_dtype.startswith("u"))
 
 
@@ -177,7 +183,9 @@ class ModuleSparseGPTConfig(LayerwiseCompressionAlgorithmConfig):
         """Whether layers are left alone."""
         return False
 
-    def compress(self, weight: torch.Tensor, hessian: torch.Tensor) -> Encoding:
+    def compress(
+        self, weight: torch.Tensor, hessian: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> Encoding:
         """Returns how a layer's weight is stored; see the base class."""
         per_channel = self.quantization_granularity is QuantizationGranularity.per_channel
         grid = _grid(self.weight_dtype, self.quantization_scheme, per_channel, self.enable_normal_float)

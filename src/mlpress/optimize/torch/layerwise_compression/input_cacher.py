@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from mlpress.errors import RecipeError
+from mlpress.nn.calibration.stages import call
 
 Cacher = TypeVar("Cacher", bound="type[FirstLayerInputCacher]")
 
@@ -90,7 +91,7 @@ class GPTFirstLayerInputCacher(FirstLayerInputCacher):
         try:
             for batch in islice(dataloader, nsamples):
                 try:
-                    self._model(to_device(batch, device))
+                    call(self._model, to_device(batch, device))
                 except StopExecution:
                     continue
         finally:

@@ -141,7 +141,7 @@ class LayerwiseCompressor(BaseDataCalibratedModelOptimizer):
         algorithms = {
             name: cast("Any", self._algorithm(name, layer)).compress for name, layer in layers.items()
         }
-        work = LayerWork(layers, algorithms, strict)
+        work = LayerWork(model, layers, algorithms, strict)
         self._skipped = work.skipped
         if isinstance(cacher, DefaultInputCacher) and not _is_chain(model, config):
             run_whole(model, stages, batches, work.seen, work.compress)
@@ -149,19 +149,33 @@ class LayerwiseCompressor(BaseDataCalibratedModelOptimizer):
             run_chain(stages, batches, named, work.seen, work.compress)
 
     def _stages(self, model: nn.Module, config: LayerwiseCompressorConfig) -> list[Stage]:
-        """Returns the stages; each layer belongs to the first that has it."""
-        stages: list[Stage] = []
-        taken: set[int] = set()
-        for given in config.get_layers(model):
-            for name, module in _called(*given):
-                layers = {}
-                for path, layer in module.named_modules(prefix=name):
-                    wanted = isinstance(layer, _MODULES) and id(layer) not in taken
-                    if wanted and self._algorithm(path, layer) is not None:
-                        taken.add(id(layer))
-                        layers[path] = layer
-                stages.append(Stage(name, module, layers))
+        """Returns the stages; layers that share a weight belong to the first that has one of them."""
+        found = [
+            (name, module, self._wanted(name, module))
+            for given in config.get_layers(model)
+            for name, module in _called(*given)
+        ]
+        by_weight: dict[int, dict[str, nn.Module]] = {}
+        for _, _, layers in found:
+            for path, layer in layers.items():
+                sharing = by_weight.setdefault(id(layer.weight), {})
+                if layer not in sharing.values():
+                    sharing[path] = layer
+        stages = []
+        for name, module, layers in found:
+            groups = [by_weight.pop(id(layer.weight), {}) for layer in layers.values()]
+            stages.append(
+                Stage(name, module, {path: each for group in groups for path, each in group.items()})
+            )
         return stages
+
+    def _wanted(self, name: str, module: nn.Module) -> dict[str, nn.Module]:
+        """Returns the layers that are to be compressed in a module, by name in the model."""
+        return {
+            path: layer
+            for path, layer in module.named_modules(prefix=name)
+            if isinstance(layer, _MODULES) and self._algorithm(path, layer) is not None
+        }
 
     def _algorithm(self, path: str, layer: nn.Module) -> LayerwiseCompressionAlgorithmConfig | None:
         config: LayerwiseCompressionAlgorithmConfig | None = self._config.get_module_config(path, layer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -17,7 +17,7 @@ from mlpress.nn.calibration.sensitivity import sensitivities
 from mlpress.nn.calibration.weighted import palettize_weighted
 from mlpress.nn.metadata import mark_version, store
 from mlpress.nn.post_training import check_strict, stored
-from mlpress.nn.targets import Target, targets
+from mlpress.nn.targets import Target, owners, targets
 from mlpress.optimize.torch.base_model_optimizer import BaseDataCalibratedModelOptimizer, config_of
 from mlpress.optimize.torch.optimization_config import OptimizationConfig
 from mlpress.optimize.torch.palettization.fields import KMEANS_MODULES, KMeansConfig
@@ -118,9 +118,10 @@ class SKMPalettizer(BaseDataCalibratedModelOptimizer):
             jobs[weight][0].name: reason for weight, reason in found.items() if isinstance(reason, str)
         }
         check_strict(self._skipped, strict)
+        holders = owners(model)
         for weight, encoding in found.items():
             if not isinstance(encoding, str):
-                for module, parameter in list(_holders(model, weight)):
+                for module, parameter in holders[weight]:
                     store(module, parameter, encoding)
         mark_version(model)
         return model
@@ -136,14 +137,6 @@ class SKMPalettizer(BaseDataCalibratedModelOptimizer):
         if dataloader is None or loss_fn is None:
             raise RecipeError("give dataloader and loss_fn, or the sensitivity_path of a file that is there")
         return self.compute_sensitivity(dataloader, loss_fn, sensitivity_path)
-
-
-def _holders(model: nn.Module, weight: int) -> Iterator[tuple[nn.Module, str]]:
-    """Yields the modules that hold a parameter, given by its id, with its name there."""
-    for module in model.modules():
-        for name, parameter in module._parameters.items():
-            if id(parameter) == weight:
-                yield module, name
 
 
 def _by_parameter(model: nn.Module, sensitivities: dict[str, torch.Tensor]) -> dict[int, torch.Tensor]:
