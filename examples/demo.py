@@ -43,12 +43,12 @@ RECIPES = {
 
 _TABLE = Palettize(nbits=4) >> Quantize(dtype="int8")
 WITH_ACTIVATIONS = {
-    "activations int8": None,
-    "activations int8, weights int8": Recipe.of(_QUANTIZE),
-    "activations int8, palettize 4 bits, int8 tables": _TABLE,
-    "activations int8, prune 50%, palettize, int8 tables": Prune(sparsity=0.5) >> _TABLE,
+    "A8": None,
+    "A8, quantize int8": Recipe.of(_QUANTIZE),
+    "A8, palettize, quantize": _TABLE,
+    "A8, prune, palettize, quantize": Prune(sparsity=0.5) >> _TABLE,
 }
-"""What to do to the weights once activations pass through 8 bits."""
+"""What to do to the weights once activations pass through 8 bits (A8)."""
 
 SAMPLES = 128
 """Images from training that activations are measured on."""
@@ -91,7 +91,7 @@ def main() -> None:
 
 def package_of(name: str) -> Path:
     """Returns where the package of a row goes."""
-    return OUTPUT / f"{re.sub('[^a-z0-9]+', '-', name).strip('-')}.mlpackage"
+    return OUTPUT / f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}.mlpackage"
 
 
 def stored_parameters(path: Path) -> Parameters:
