@@ -40,6 +40,8 @@ def narrowed(data: Encoding) -> Narrowed:
     """Returns a constant in float16; of a compressed one, the tables and scales are."""
     if not isinstance(data, Dense):
         return Narrowed(in_dtype(data, bits.FLOAT16), None, False)
+    if data.values.dtype == bits.FLOAT16:
+        return Narrowed(data, None, False)  # not a copy: models of float16 weights are large
     wide = data.values.numpy()
     if wide.size and not (wide.min() >= -LARGEST and wide.max() <= LARGEST):
         return _clamped(wide.astype(np.float32))
