@@ -6,11 +6,14 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import topics
+from benchmarks import convert_topics, topics, torch_topics
+from benchmarks.latency import latency
 from benchmarks.session import Session
 from benchmarks.table import Row, keep, show
 
 FOLDER = Path("bench-output")
+_TORCH_PAIRS = 3
+"""How often work on torch modules is timed: the peer takes long to get ready."""
 
 
 def main() -> None:
@@ -40,6 +43,12 @@ def _everything(session: Session) -> Iterator[Row]:
         topics.vectors,
     ):
         yield from topic(session, "minilm")
+    yield from latency(FOLDER)
+    yield from torch_topics.accuracy_on_digits()
+    yield from torch_topics.accuracy_on_sentences()
+    yield from torch_topics.speed_and_memory(FOLDER, _TORCH_PAIRS)
+    yield from convert_topics.conversion(FOLDER, _TORCH_PAIRS)
+    yield from convert_topics.large_decoder(FOLDER)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -59,16 +60,26 @@ class Runs:
 
 
 def run_once(library: Library, job: Job, source: Path, destination: Path, tiny: Path) -> Run:
-    """Does a job in a fresh process, with one thread for whatever uses OpenMP or BLAS.
+    """Does a job in a fresh process; see `run_child`."""
+    arguments = (library, pickle.dumps(job).hex(), str(source), str(destination), str(tiny))
+    return run_child("benchmarks.child", arguments, f"{job.name} with {library}")
+
+
+def run_child(module: str, arguments: Sequence[str], name: str) -> Run:
+    """Runs a module in a fresh process, with one thread for whatever uses OpenMP or BLAS.
+
+    Args:
+        module: It prints a line once all code is loaded, waits for one, works, and prints its times as JSON.
+        arguments: What it is given.
+        name: What it does, for errors.
 
     Raises:
-        RuntimeError: The job failed; the message ends with what it wrote.
+        RuntimeError: It failed; the message ends with what it wrote.
     """
-    command = [sys.executable, "-m", "benchmarks.child", library, pickle.dumps(job).hex()]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with tempfile.TemporaryFile("w+") as errors:
         child = subprocess.Popen(
-            [*command, str(source), str(destination), str(tiny)],
+            [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -82,7 +93,7 @@ def run_once(library: Library, job: Job, source: Path, destination: Path, tiny: 
             answer = child.communicate("\n")[0]
         if child.returncode:
             errors.seek(0)
-            raise RuntimeError(f"{job.name} with {library} failed:\n{errors.read()[-2000:]}")
+            raise RuntimeError(f"{name} failed:\n{errors.read()[-2000:]}")
     return Run(**json.loads(answer), memory=watch.above)
 
 
