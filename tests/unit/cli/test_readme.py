@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 
 import pytest
 
+from tests.readme import blocks, commands
 from tests.unit.cli.conftest import Run
-
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    return [body for name, body in found if name == language]
 
 
 @pytest.mark.parametrize("code", blocks("python"))
@@ -28,8 +21,7 @@ def test_command_line(run: Run, model: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(model.parent)
     (recipe,) = blocks("yaml")
     Path("recipe.yaml").write_text(recipe, encoding="utf-8")
-    commands = [line for line in "\n".join(blocks("")).splitlines() if line.startswith("mlpress ")]
-    assert len(commands) == 5
-    for command in commands:
+    assert len(commands()) == 5
+    for command in commands():
         outcome = run(*shlex.split(command)[1:])
         assert outcome.code == 0, outcome.err

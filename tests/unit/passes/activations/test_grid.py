@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mlpress import Quantize
@@ -52,6 +52,7 @@ def test_nothing_but_zeros(mode: str) -> None:
 def test_numbers_of_the_range_come_back_within_half_a_step(one: float, other: float, stage: Quantize) -> None:
     between = Range(min(one, other), max(one, other))
     grid = grid_of(between, stage, FLOAT32)
+    assume(grid.scale >= np.finfo(np.float32).tiny)  # smaller ones have too few digits
     limits = np.iinfo(grid.dtype.storage)
     numbers = np.linspace(between.low, between.high, 101)
     levels = np.clip(np.rint(numbers / grid.scale) + grid.zero_point, limits.min, limits.max)

@@ -1,0 +1,42 @@
+"""The README's examples that run models, as they stand."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from examples.digits_network import digits, train
+from examples.digits_package import write_digits_package
+from mlpress import Palettize, compress
+from tests.readme import blocks, commands
+from tests.unit.cli.conftest import Run
+
+IMAGE = np.zeros((1, 1, 8, 8), np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("readme")
+    write_digits_package(train(digits()), made / "model.mlpackage")
+    compress(made / "model.mlpackage", Palettize(nbits=8)).model.save(made / "small.mlpackage")
+    np.save(made / "digit.npy", IMAGE)
+    return made
+
+
+@pytest.mark.parametrize("code", blocks("python", torch=True))
+def test_python(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    given = {"image": IMAGE, "module": torch.nn.Conv2d(3, 4, 3).eval(), "samples": [{"image": IMAGE}]}
+    exec(compile(code, "README.md", "exec"), given)
+
+
+def test_command_line(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert len(commands(torch=True)) == 2
+    for command in commands(torch=True):
+        outcome = run(*shlex.split(command)[1:])
+        assert outcome.code == 0, outcome.err
