@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,18 @@ IMAGE = np.zeros((1, 1, 8, 8), np.float32)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("readme")
     write_digits_package(train(digits()), made / "model.mlpackage")
     compress(made / "model.mlpackage", Palettize(nbits=8)).model.save(made / "small.mlpackage")
     np.save(made / "digit.npy", IMAGE)
     return made
+
+
+@pytest.fixture
+def folder(packages: Path, tmp_path: Path) -> Path:
+    """A copy of the packages, which examples may replace."""
+    return Path(shutil.copytree(packages, tmp_path / "copy"))
 
 
 @pytest.mark.parametrize("code", blocks("python", torch=True))
