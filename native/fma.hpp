@@ -1,0 +1,35 @@
+// Products added to sixteen sums at a time. Unlike the rest of lanes.hpp, with one rounding where the machine can.
+#pragma once
+
+#include "lanes.hpp"
+
+namespace mlpress {
+namespace MLPRESS_ISA {
+
+#if defined(MLPRESS_AVX512)
+static inline Lanes fma(Lanes a, Lanes b, Lanes c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+constexpr int kTileRows = 14, kTileLanes = 2;  // 28 of 32 registers hold sums
+#elif defined(MLPRESS_AVX2)
+static inline Lanes fma(Lanes x, Lanes y, Lanes z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+constexpr int kTileRows = 6, kTileLanes = 1;  // 12 of 16
+#else
+static inline Lanes fma(Lanes a, Lanes b, Lanes c) { return a * b + c; }
+constexpr int kTileRows = 2, kTileLanes = 1;
+#endif
+
+// Asks for what will be read or written soon; `far` for the second-level cache.
+#if defined(__GNUC__)
+static inline void prefetch(const float* p) { __builtin_prefetch(p); }
+static inline void prefetch_far(const float* p) { __builtin_prefetch(p, 0, 2); }
+#elif defined(MLPRESS_X86)
+static inline void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+static inline void prefetch_far(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
+#else
+static inline void prefetch(const float*) {}
+static inline void prefetch_far(const float*) {}
+#endif
+
+}  // namespace MLPRESS_ISA
+}  // namespace mlpress
