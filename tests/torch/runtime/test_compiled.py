@@ -1,26 +1,74 @@
-"""Compiled graphs compute what the others do. Compiling takes seconds and a C++ compiler: one test."""
+"""Compiled graphs compute what the others do. Compiling takes seconds and a C++ compiler: one test does."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
 
-from mlpress.mil import Opset
+import numpy as np
+import pytest
+import torch
+from torch import fx
+from torch._inductor import compile_fx
+
+from mlpress.mil import Opset, Program
 from mlpress.ops.builder import Builder
 from mlpress.runtime import Runner, RunOptions
 from tests.torch.runtime.programs import program, tensor_type
+from tests.torch.runtime.test_control_flow import accumulator
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Lets kernels of this package take part, where the machine has fast ones."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.compiler.reset()
+
+
+def residual_network() -> Program:
+    """Windows of 3 x 3 and of 1 x 1, an addition, and a stride."""
+    random = np.random.default_rng(0)
+    build = Builder(Opset.CoreML8)
+
+    def conv(x: object, channels: int, into: int, window: int, stride: int = 1) -> object:
+        weight = random.normal(0, 1 / window, (channels, into, window, window)).astype(np.float32)
+        bias = np.ones(channels, np.float32)
+        return build.op("conv", x=x, weight=weight, bias=bias, pad_type="same", strides=[stride, stride])
+
+    x = build.input("x", tensor_type(1, 3, 32, 32))
+    first = build.op("relu", x=conv(x, 16, 3, 3, stride=2))
+    y = conv(build.op("relu", x=conv(first, 32, 16, 3)), 16, 32, 1)
+    y = conv(build.op("relu", x=build.op("add", x=first, y=y)), 32, 16, 1, stride=2)
+    return program(build, [x], [build.op("reduce_mean", "pooled", x=y, axes=[2, 3], keep_dims=False)])
 
 
 def test_a_compiled_network_agrees_with_the_plain_one() -> None:
-    random = np.random.default_rng(0)
-    build = Builder(Opset.CoreML8)
-    x = build.input("x", tensor_type(1, 3, 8, 8))
-    weight = random.normal(size=(4, 3, 3, 3)).astype(np.float32)
-    y = build.op("conv", x=x, weight=weight, bias=np.ones(4, np.float32), pad_type="same")
-    y = build.op("relu", x=y)
-    y = build.op("reduce_mean", "pooled", x=y, axes=[2, 3], keep_dims=False)
-    built = program(build, [x], [y])
+    built = residual_network()
     plain, compiled = (Runner(built, "main", RunOptions(compile=each)) for each in (False, True))
 
     for seed in range(2):
-        image = {"x": np.random.default_rng(seed).normal(size=(1, 3, 8, 8)).astype(np.float32)}
+        image = {"x": np.random.default_rng(seed).normal(size=(1, 3, 32, 32)).astype(np.float32)}
         np.testing.assert_allclose(compiled(image)["pooled"], plain(image)["pooled"], rtol=1e-4, atol=1e-5)
+
+
+def test_states_are_no_constants_and_each_new_one_is_not_compiled_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graphs: list[fx.GraphModule] = []
+
+    def keep(graph: fx.GraphModule, _: object) -> fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(compile_fx, "compile_fx", keep)
+    run = Runner(accumulator(), "main", RunOptions(compile=True))
+    for start in (1, 2, 3):
+        state = run.make_state()
+        state.write("total", np.full(2, start))
+        run({"x": np.full(2, 10)}, state)
+        assert run({"x": np.full(2, 10)}, state)["now"].tolist() == [20 + start] * 2
+        assert state.read("total").tolist() == [20 + start] * 2
+
+    assert len(graphs) == 1

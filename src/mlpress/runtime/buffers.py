@@ -1,0 +1,53 @@
+"""Memory for the large results of operators, used again when its last user is gone.
+
+What malloc gets from the system for a large block it gives back when the block is freed, so that each run of
+a network would have the same memory cleared again, which can take longer than to fill it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+LARGE: Final = 1 << 23
+"""Elements of float32 from which a block is large: malloc keeps smaller ones for itself."""
+
+_KEPT: Final = 4
+
+_spare: deque[npt.NDArray[Any]] = deque(maxlen=_KEPT)
+
+
+def empty_image(n: int, channels: int, height: int, width: int) -> Tensor:
+    """Returns a float32 image of this shape with channels last in memory, its elements undefined.
+
+    Of the memory of large images that are gone, that of the last few is kept.
+    """
+    shape = (n, height, width, channels)
+    size = prod(shape)
+    if size < LARGE:
+        return torch.empty((n, channels, height, width), memory_format=torch.channels_last)
+    block = _block(size)
+    image = block[-block.__array_interface__["data"][0] % 64 // 4 :][:size].reshape(shape)
+    weakref.finalize(image, _spare.append, block).atexit = False
+    return torch.from_numpy(image).permute(0, 3, 1, 2)
+
+
+def _block(size: int) -> npt.NDArray[Any]:
+    """Returns memory for `size` elements, and enough more to let them begin with a line of the caches."""
+    # Images may go at any time, in any thread, so blocks are taken out one by one, not looked through.
+    for _ in range(_KEPT):
+        try:
+            block = _spare.popleft()
+        except IndexError:
+            break
+        if block.size == size + 15:
+            return block
+        _spare.append(block)
+    return np.empty(size + 15, np.float32)
