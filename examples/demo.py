@@ -1,4 +1,4 @@
-"""Compresses a small real model in every way that the stages combine, and prints what each costs and keeps.
+"""Trains a small network, converts it, compresses it in every way that the stages combine, and verifies each.
 
 Run as ``make demo`` or ``python -m examples.demo``. Packages are left in `demo-output`.
 """
@@ -9,16 +9,27 @@ import re
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
-from examples.digits_network import Digits, Parameters, digits, train
-from examples.digits_package import write_digits_package
-from mlpress import MLModel, Palettize, Prune, Quantize, Recipe, compress
-from mlpress.api import quantize_activations
-from mlpress.encoding import decode
-from mlpress.passes import Report, weights
+import mlpress as ct
+from examples.digits_network import Digits, digits, train
+from mlpress import (
+    MLModel,
+    Palettize,
+    Prune,
+    Quantize,
+    Recipe,
+    Report,
+    compress,
+    quantize_activations,
+    verify,
+)
+
+Images = NDArray[np.float32]
 
 OUTPUT = Path("demo-output")
 
@@ -43,7 +54,7 @@ RECIPES = {
 
 _TABLE = Palettize(nbits=4) >> Quantize(dtype="int8")
 WITH_ACTIVATIONS = {
-    "A8": None,
+    "A8": Recipe(()),
     "A8, quantize int8": Recipe.of(_QUANTIZE),
     "A8, palettize, quantize": _TABLE,
     "A8, prune, palettize, quantize": Prune(sparsity=0.5) >> _TABLE,
@@ -55,38 +66,48 @@ SAMPLES = 128
 
 
 def main() -> None:
-    """Trains, writes, compresses and measures."""
+    """Trains, converts, compresses and verifies."""
     OUTPUT.mkdir(exist_ok=True)
     source = OUTPUT / "digits.mlpackage"
     print("training a small network on 8x8 digits")
     data = digits()
-    write_digits_package(train(data), source)
-    before = stored_parameters(source)
+    model = convert(train(data))
+    model.save(source)
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("stages", no_wrap=True)
     for title in ("package", "weights", "bits", "SNR dB", "accuracy"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_row("none", *measured(source, None, before, data))
+    _, untouched = compress(model, Recipe(()))
+    table.add_row("none", *measured(source, untouched, source, data))
     for name, recipe in RECIPES.items():
         target = package_of(name)
         compressed = compress(source, recipe)
         compressed.model.save(target)
-        table.add_row(name, *measured(target, compressed.report, before, data))
-    activations = quantize_activations(
-        source, ({"image": image[None]} for image in data.train_images[:SAMPLES])
-    )
+        table.add_row(name, *measured(target, compressed.report, source, data))
+    activations = quantize_activations(source, samples(data.train_images[:SAMPLES])).model
     for name, recipe in WITH_ACTIVATIONS.items():
         target = package_of(name)
-        model, report = (activations.model, None) if recipe is None else compress(activations.model, recipe)
-        model.save(target)
-        table.add_row(name, *measured(target, report, before, data))
+        compressed = compress(activations, recipe)
+        compressed.model.save(target)
+        table.add_row(name, *measured(target, compressed.report, source, data))
     Console().print(table)
-    print(
-        "package and weights in bytes, bits per weight; "
-        "accuracy: each package run here on digits not trained on"
-    )
+    print("package and weights in bytes, bits per weight; each package is run here on digits not trained on:")
+    print("how far its probabilities are from those of the first row, and how many digits it tells right")
     print(f"the packages are in {OUTPUT}; try: mlpress inspect {target}")
+
+
+def convert(network: nn.Module) -> MLModel:
+    """Returns the network as a float16 program for iOS 18."""
+    image = ct.TensorType("image", shape=(1, 1, 8, 8))
+    probabilities = ct.TensorType("probabilities")
+    target = ct.target.iOS18
+    return ct.convert(network, inputs=[image], outputs=[probabilities], minimum_deployment_target=target)
+
+
+def samples(images: Images) -> list[dict[str, Images]]:
+    """Returns inputs of the package, an image [1, 1, 8, 8] each."""
+    return [{"image": image[None]} for image in images]
 
 
 def package_of(name: str) -> Path:
@@ -94,38 +115,24 @@ def package_of(name: str) -> Path:
     return OUTPUT / f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}.mlpackage"
 
 
-def stored_parameters(path: Path) -> Parameters:
-    """Returns the values that the weights of a package stand for."""
-    return {weight.constant.name: decode(weight.encoding) for weight in weights(MLModel(path).program)}
-
-
-def measured(path: Path, report: Report | None, before: Parameters, data: Digits) -> tuple[str, ...]:
-    """Returns the cells of one package: sizes, error against `before`, accuracy on digits not trained on."""
-    after = stored_parameters(path)
+def measured(path: Path, report: Report, reference: Path, data: Digits) -> tuple[str, ...]:
+    """Returns the cells of one package: sizes; on digits not trained on, SNR to `reference` and accuracy."""
     package_bytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    weight_bytes = sum(value.nbytes for value in before.values()) if report is None else report.nbytes_after
+    found = verify(reference, path, samples(data.test_images))
     return (
         f"{package_bytes:,}",
-        f"{weight_bytes:,}",
-        f"{8 * weight_bytes / sum(map(np.size, before.values())):.2f}",
-        "" if report is None else f"{signal_to_noise(before, after):.1f}",
+        f"{report.nbytes_after:,}",
+        f"{report.bits_per_weight:.2f}",
+        "" if path == reference else f"{found.min_snr:.1f}",
         f"{accuracy(path, data):.1%}",
     )
 
 
 def accuracy(path: Path, data: Digits) -> float:
     """Returns the fraction of held-out digits that the package, run here, labels rightly."""
-    outputs = MLModel(path).predict([{"image": image[None]} for image in data.test_images])
+    outputs = MLModel(path).predict(samples(data.test_images))
     labels = [output["probabilities"].argmax() for output in outputs]
     return float(np.mean(labels == data.test_labels))
-
-
-def signal_to_noise(before: Parameters, after: Parameters) -> float:
-    """Returns the ratio in dB of all weights to their change."""
-    wide = {name: (before[name].astype(np.float64), after[name].astype(np.float64)) for name in before}
-    noise = sum(np.sum((first - second) ** 2) for first, second in wide.values())
-    signal = sum(np.sum(first**2) for first, _ in wide.values())
-    return float(10 * np.log10(signal / noise))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from examples.demo import WITH_ACTIVATIONS, accuracy
+from examples.demo import WITH_ACTIVATIONS, accuracy, convert
 from examples.digits_network import Digits, digits, train
-from examples.digits_package import write_digits_package
 from mlpress import MLModel, Recipe, compress
 from mlpress.api import quantize_activations
 from mlpress.calibration import Estimator, MeanSquaredError, MinMax, Percentile
@@ -22,7 +21,7 @@ def data() -> Digits:
 @pytest.fixture(scope="module")
 def network(data: Digits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("digits") / "digits.mlpackage"
-    write_digits_package(train(data), path)
+    convert(train(data)).save(path)
     return path
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from examples.demo import convert
 from examples.digits_network import digits, train
-from examples.digits_package import write_digits_package
 from mlpress import Palettize, compress
 from tests.readme import blocks, commands
 from tests.unit.cli.conftest import Run
@@ -22,7 +22,7 @@ IMAGE = np.zeros((1, 1, 8, 8), np.float32)
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("readme")
-    write_digits_package(train(digits()), made / "model.mlpackage")
+    convert(train(digits())).save(made / "model.mlpackage")
     compress(made / "model.mlpackage", Palettize(nbits=8)).model.save(made / "small.mlpackage")
     np.save(made / "digit.npy", IMAGE)
     return made

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from examples.digits_package import write_digits_package
 from mlpress.cli import main
+from tests.digits_package import write_digits_package
 
 
 @dataclass(frozen=True)

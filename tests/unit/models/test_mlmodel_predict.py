@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from examples.digits_package import write_digits_package
 from mlpress.errors import MlpressError
 from mlpress.mil import Program
 from mlpress.models import MLModel, MLState
 from mlpress.package import ModelFile
 from mlpress.package.proto.model_pb2 import FunctionDescription, Model, ModelDescription
+from tests.digits_package import write_digits_package
 from tests.unit.models.descriptions import array
 from tests.unit.package.samples import function
 

@@ -1,12 +1,13 @@
-"""Writes the digit network as a Core ML package, from mlpress's own program types."""
+"""A package of a network for 8x8 digits with any parameters, from mlpress's own program types."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlpress import package
 from mlpress.bits import FLOAT16, Tensor
@@ -25,8 +26,7 @@ from mlpress.mil import (
 )
 from mlpress.package.proto import model_pb2
 
-if TYPE_CHECKING:
-    from examples.digits_network import Parameters
+Parameters = dict[str, NDArray[np.float32]]
 
 
 @dataclass(slots=True)
