@@ -57,6 +57,24 @@ def test_loops_leave_other_dimensions_open() -> None:
     assert_equal(captured, module, (torch.randn(5, 4),))
 
 
+class Sum(nn.Module):
+    """Takes any number of inputs, so that tracing names them after what they are used for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
+
+    def forward(self, *values: Tensor) -> Tensor:
+        return self.layers[0](values[0]) + self.layers[1](values[1])
+
+
+def test_inputs_that_tracing_calls_alike_are_told_apart() -> None:
+    module, inputs = Sum().eval(), (torch.randn(2, 4), torch.randn(2, 4))
+    captured = capture(torch.jit.trace(module, inputs), inputs)
+    assert [given.name for given in captured.inputs] == ["input", "input_1"]
+    assert_equal(captured, module, inputs)
+
+
 class Branch(nn.Module):
     def __init__(self) -> None:
         super().__init__()

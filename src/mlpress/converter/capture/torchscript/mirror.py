@@ -67,14 +67,28 @@ def _parameter(value: torch.Tensor | None, known: dict[int, nn.Parameter]) -> nn
 
 def _arguments(script: ScriptModule) -> list[inspect.Parameter]:
     method: Any = script.forward
+    arguments = method.schema.arguments[1:]
     return [
         inspect.Parameter(
-            argument.name,
+            name,
             inspect.Parameter.POSITIONAL_OR_KEYWORD,
             default=argument.default_value if argument.has_default_value() else inspect.Parameter.empty,
         )
-        for argument in method.schema.arguments[1:]
+        for name, argument in zip(_unique([argument.name for argument in arguments]), arguments, strict=True)
     ]
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Numbers names that are there already: tracing may name several inputs after what they are used for."""
+    found: list[str] = []
+    for name in names:
+        count = 0
+        free = name
+        while free in found or (count and free in names):
+            count += 1
+            free = f"{name}_{count}"
+        found.append(free)
+    return found
 
 
 def _forward(module: MirrorRoot, signature: inspect.Signature) -> Callable[..., Any]:
