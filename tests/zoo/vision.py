@@ -12,7 +12,7 @@ from torchvision import models
 from tests.zoo.network import Network, network
 
 
-class _Logits(nn.Module):
+class Logits(nn.Module):
     """The output ``out`` of a segmentation network alone."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -67,7 +67,7 @@ VISION: dict[str, Callable[[], Network]] = {
     "swin_t": lambda: _image(models.swin_t(), 224),
     "convnext_tiny": lambda: _image(models.convnext_tiny(), 224),
     "deeplab_v3": lambda: _image(
-        _Logits(models.segmentation.deeplabv3_mobilenet_v3_large(weights_backbone=None)), 224
+        Logits(models.segmentation.deeplabv3_mobilenet_v3_large(weights_backbone=None)), 224
     ),
     "shufflenet_v2": lambda: _image(models.shufflenet_v2_x1_0(), 224),
     "unet": lambda: _image(UNet(), 32),

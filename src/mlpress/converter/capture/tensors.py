@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.export import ExportedProgram
 
 
@@ -29,9 +29,9 @@ class Tensors:
         return self.constants | self.parameters | self.buffers
 
     def attributes(self) -> set[str]:
-        """Names that nothing else may have: those of the tensors, and of the modules that hold them."""
+        """Names that nothing else may have: of the tensors, of the modules that hold them, of methods."""
         names = self.all().keys()
-        return {*names, *(name.partition(".")[0] for name in names)}
+        return {*names, *(name.partition(".")[0] for name in names), *dir(fx.GraphModule)}
 
 
 def tensors_of(program: ExportedProgram) -> Tensors:

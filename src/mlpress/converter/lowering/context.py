@@ -213,8 +213,16 @@ class Context:
         return values[0] if len(values) == 1 else self.op("concat", values=list(values), axis=axis)
 
     def slice(self, x: Value, axis: int, start: int, stop: int | None, step: int = 1) -> Value:
-        """Returns elements start, start + step, ... before stop (to the end, if None) along `axis`."""
+        """Returns elements start, start + step, ... before stop (to the end, if None) along `axis`.
+
+        Where the size is known, bounds are counted from the beginning: coremltools infers types by changing
+        negative ones in place, which goes wrong if two slices share them.
+        """
         rank = self.rank(x)
+        total = known(self.shape(x)[axis])
+        if total is not None:
+            start += total if start < 0 else 0
+            stop = stop + total if stop is not None and stop < 0 else stop
         begin, end, stride = [0] * rank, [0] * rank, [1] * rank
         begin[axis], end[axis], stride[axis] = start, stop or 0, step
         return self.op(

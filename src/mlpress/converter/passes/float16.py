@@ -50,10 +50,12 @@ def narrowed(data: Encoding) -> Narrowed:
     return Narrowed(Dense(Tensor.from_numpy(half)), None, is_coarse)
 
 
-def at_least_smallest(data: Encoding) -> Encoding:
-    """Returns a float16 constant above 0 in which 0 is the smallest number that float16 has."""
+def away_from_zero(data: Encoding) -> Encoding:
+    """Returns a float16 constant in which 0 and -0 are the smallest numbers of their sign."""
     assert isinstance(data, Dense)
-    return Dense(Tensor.from_numpy(np.maximum(data.values.numpy(), np.float16(SMALLEST))))
+    half = data.values.numpy()
+    smallest = np.copysign(np.float16(SMALLEST), half)
+    return Dense(Tensor.from_numpy(np.where(half == 0, smallest, half)))
 
 
 def _clamped(wide: npt.NDArray[np.float32]) -> Narrowed:

@@ -8,7 +8,7 @@ from typing import Final
 
 from mlpress import bits, ops
 from mlpress.bits import DType
-from mlpress.converter.passes.float16 import Narrowed, at_least_smallest, in_dtype, narrowed
+from mlpress.converter.passes.float16 import Narrowed, away_from_zero, in_dtype, narrowed
 from mlpress.converter.passes.islands import angles_of_positions, between
 from mlpress.encoding import Encoding
 from mlpress.mil import (
@@ -49,7 +49,8 @@ _LIMITS: Final = [
     "sub",
     "threshold",
 ]
-"""Ops for which a number beyond the range means "more than anything": the largest number does as well."""
+"""Ops for which a number beyond float16's range means "more than anything", and one below it "more than nothing":
+the largest and the smallest number do as well."""
 
 _CONTROL: Final = ("cond", "while_loop")
 _STATES: Final = ("read_state", "write_state")
@@ -141,9 +142,9 @@ class _Settling:
                 continue  # any float will do
             own = dtype if not allowed or dtype.name in allowed else bits.FLOAT32
             if isinstance(bound, tuple):
-                node.inputs[parameter] = tuple(self._brought(part, own, parameter, place) for part in bound)
+                node.inputs[parameter] = tuple(self._brought(part, own, place) for part in bound)
             else:
-                node.inputs[parameter] = self._brought(bound, own, parameter, place)
+                node.inputs[parameter] = self._brought(bound, own, place)
         for value in node.outputs:
             _set_float(value, dtype)
         if node.type == "cast" and _is_float(node.outputs[0]):
@@ -204,19 +205,19 @@ class _Settling:
 
     # ---- operands ----
 
-    def _brought(self, operand: Operand, dtype: DType, parameter: str, place: _Place) -> Operand:
+    def _brought(self, operand: Operand, dtype: DType, place: _Place) -> Operand:
         if not isinstance(operand, Value) or not _is_float(operand):
             return operand
         if operand in self._constants:
-            return self._constant(operand, dtype, parameter)
+            return self._constant(operand, dtype)
         return self._cast(operand, dtype, place)
 
-    def _constant(self, value: Value, dtype: DType, parameter: str) -> Value:
+    def _constant(self, value: Value, dtype: DType) -> Value:
         if _dtype(value) == dtype:
             return value
         if (value, dtype) not in self._stored:
             constant = self._constants[value]
-            data = self._in(constant, dtype, parameter)
+            data = self._in(constant, dtype)
             name, constant.name = constant.name, self._names.unique(f"{constant.name}_before")
             value.name = constant.name  # the name stays with what is used
             made = Constant(name, Value(name, TensorType(dtype, data.shape)), data)
@@ -225,16 +226,15 @@ class _Settling:
             self.new_constants.append(made)
         return self._stored[value, dtype].output
 
-    def _in(self, constant: Constant, dtype: DType, parameter: str) -> Encoding:
+    def _in(self, constant: Constant, dtype: DType) -> Encoding:
         assert not isinstance(constant.data, Literal)
         if dtype != bits.FLOAT16:
             return in_dtype(constant.data, dtype)
         found = self._half(constant)
         if found.largest is not None:
             self.report.clamped[constant.name] = found.largest
-        if found.is_coarse and parameter == "epsilon":
-            return at_least_smallest(found.data)
-        return found.data
+        # What is to be kept from zero by a number such as 1e-12 has to be so in float16, too.
+        return away_from_zero(found.data) if found.is_coarse else found.data
 
     def _half(self, constant: Constant) -> Narrowed:
         if constant not in self._narrowed:
@@ -273,7 +273,7 @@ class _Settling:
         dtype = bits.FLOAT16 if wanted else bits.FLOAT32
         for parameter, bound in node.inputs.items():
             several = bound if isinstance(bound, tuple) else (bound,)
-            brought = tuple(self._brought(part, dtype, parameter, place) for part in several)
+            brought = tuple(self._brought(part, dtype, place) for part in several)
             node.inputs[parameter] = brought if isinstance(bound, tuple) else brought[0]
         for value in (*node.outputs, *(value for nested in node.blocks for value in nested.inputs)):
             _set_float(value, dtype)
