@@ -49,8 +49,8 @@ _LIMITS: Final = [
     "sub",
     "threshold",
 ]
-"""Ops for which a number beyond float16's range means "more than anything", and one below it "more than nothing":
-the largest and the smallest number do as well."""
+"""Ops for which a number beyond float16's range means "more than anything", and one below it "more than
+nothing": the largest and the smallest number do as well."""
 
 _CONTROL: Final = ("cond", "while_loop")
 _STATES: Final = ("read_state", "write_state")
