@@ -77,7 +77,7 @@ class Histogram:
         """Takes `tensor` into account, unless it holds NaN or infinity; returns whether it did."""
         if not self._extremes.see(tensor):
             return False
-        others = tensor[tensor != 0]
+        others = tensor.masked_select(tensor != 0)  # indexing would make four indices for each number
         self._zeros += tensor.numel() - others.numel()
         if others.numel():
             self._widen(max(-self.low, self.high))
