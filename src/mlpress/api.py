@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from mlpress import calibration, passes
 from mlpress.calibration import Estimator, MinMax, Samples
+from mlpress.errors import RecipeError
 from mlpress.models import MLModel, as_mlmodel
 from mlpress.passes import Options, Progress, Report
 from mlpress.passes.activations import ActivationReport, make_plan, quantize
@@ -31,6 +32,7 @@ def compress(
     model: Any,
     recipe: Recipe | Step | Stage,
     *,
+    data: Samples | None = None,
     strict: bool = False,
     workers: int = 1,
     executor: Executor | None = None,
@@ -44,6 +46,9 @@ def compress(
     Args:
         model: An `MLModel` of mlpress or coremltools, or the path of a package. It is not changed.
         recipe: What to do: stages composed with ``>>``, or one stage.
+        data: Samples for the stages with a method that asks for them (``sparse_gpt``, ``sensitive``,
+            ``gptq``), as `quantize_activations` takes them: inputs by name, any iterable, read once and one
+            at a time. The function in use is run on them, which needs PyTorch.
         strict: Raise if a weight cannot be compressed as asked.
         workers: Weights that are worked on at a time; memory grows with it.
         executor: Runs the work instead of threads here, any `concurrent.futures.Executor`.
@@ -54,18 +59,32 @@ def compress(
 
     Raises:
         LegalityError: The model's deployment target cannot express what the recipe asks for.
-        RecipeError: The recipe contradicts itself on a constant.
+        MlpressError: There are no samples, or one does not fit the model or holds NaN; PyTorch is not
+            installed.
+        RecipeError: The recipe contradicts itself on a constant, or needs samples that are not given, or
+            samples are given that it does not need.
         StrictError: With `strict`, a weight could not be compressed as asked.
         UnsupportedModelError: The model is no mlprogram.
     """
     options = Options(strict=strict, workers=workers, executor=executor, progress=progress)
-    return compress_with(model, Recipe.of(recipe), options)
+    return compress_with(model, Recipe.of(recipe), options, data)
 
 
-def compress_with(model: Any, recipe: Recipe, options: Options) -> Compressed:
+def compress_with(model: Any, recipe: Recipe, options: Options, data: Samples | None = None) -> Compressed:
     """Like `compress`, with all options as one value."""
+    if recipe.needs_data and data is None:
+        raise RecipeError("a stage of the recipe has a method that takes samples; give data=")
+    if data is not None and not recipe.needs_data:
+        raise RecipeError(
+            "data is given, and no stage takes samples; those that do are Prune(method='sparse_gpt'), "
+            "Palettize(method='sensitive') and Quantize(method='gptq')"
+        )
     source = as_mlmodel(model)
-    program, report = passes.compress(source.program, recipe, options)
+    evidence = None
+    if data is not None:
+        wanted = passes.asking(source.program, recipe, options)
+        evidence = calibration.gather(source, wanted, data, options.progress)
+    program, report = passes.compress(source.program, recipe, options, evidence)
     return Compressed(source.with_program(program), report)
 
 

@@ -1,6 +1,17 @@
-"""Measures what the values inside a model lie between, over samples that stream through it (needs torch)."""
+"""Measures a model on samples that stream through it: values inside, and inputs of weights (needs torch)."""
 
-from mlpress.calibration.collect import Progress, Samples, measure
+from mlpress.calibration.collect import measure
 from mlpress.calibration.estimators import Estimator, MeanSquaredError, MinMax, Percentile
+from mlpress.calibration.gather import gather
+from mlpress.calibration.samples import Progress, Samples
 
-__all__ = ["Estimator", "MeanSquaredError", "MinMax", "Percentile", "Progress", "Samples", "measure"]
+__all__ = [
+    "Estimator",
+    "MeanSquaredError",
+    "MinMax",
+    "Percentile",
+    "Progress",
+    "Samples",
+    "gather",
+    "measure",
+]

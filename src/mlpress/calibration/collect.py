@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping
 from typing import Any
-
-import numpy as np
 
 from mlpress.calibration.estimators import Estimator
 from mlpress.calibration.observers import Observer
-from mlpress.errors import MlpressError
+from mlpress.calibration.samples import Progress, Samples, steps
 from mlpress.models import MLModel
 from mlpress.passes.activations import Range
 from mlpress.recipe import Quantize
-
-Samples = Iterable[Mapping[str, Any] | Sequence[Mapping[str, Any]]]
-Progress = Callable[[int, int | None, str], None]
-"""Takes how many samples are done, of how many (None if that is not known), and the name of the last."""
 
 
 def measure(
@@ -49,16 +43,8 @@ def measure(
     """
     observers = {name: estimator.observer() for name in wanted}
     broken: set[str] = set()
-    total = len(samples) if isinstance(samples, Sized) else None
-    done = 0
-    for number, sample in enumerate(samples):
-        for taps in _runs(model, number, sample):
-            _see(taps, observers, broken)
-        done = number + 1
-        if progress is not None:
-            progress(done, total, f"sample {done}")
-    if not done:
-        raise MlpressError("there are no samples to measure activations with")
+    for arrays, state in steps(model, samples, progress):
+        _see(model.predictor.runner.values(arrays, state), observers, broken)
     return {
         name: estimator.range(observers[name], stage)
         for name, stage in wanted.items()
@@ -70,26 +56,3 @@ def _see(taps: Iterator[Any], observers: Mapping[str, Observer], broken: set[str
     for tap in taps:
         if tap.name in observers and tap.name not in broken and not observers[tap.name].see(tap.tensor):
             broken.add(tap.name)
-
-
-def _runs(
-    model: MLModel, number: int, sample: Mapping[str, Any] | Sequence[Mapping[str, Any]]
-) -> Iterator[Iterator[Any]]:
-    """Yields the values inside for each step of a sample, to be read before the next."""
-    steps = (sample,) if isinstance(sample, Mapping) else sample
-    if not isinstance(steps, list | tuple) or not all(isinstance(step, Mapping) for step in steps):
-        raise TypeError(
-            f"sample {number} is a {type(sample).__name__}; "
-            f"allowed: a dictionary of inputs, or a list of them"
-        )
-    predictor = model.predictor
-    state = predictor.runner.make_state() if predictor.runner.states else None
-    for step in steps:
-        try:
-            arrays = predictor.arrays(step)
-        except MlpressError as error:
-            raise MlpressError(f"sample {number}: {error}") from error
-        for name, array in arrays.items():
-            if np.isnan(array).any():
-                raise MlpressError(f"sample {number}: input {name!r} holds NaN")
-        yield predictor.runner.values(arrays, state)

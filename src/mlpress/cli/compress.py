@@ -49,6 +49,15 @@ def compress(
         int | None,
         typer.Option(metavar="N", help="Touch weights of more than N elements only (2048 if not given)."),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz|DIR",
+            help="Compress by samples: prune by sparse_gpt, palettize by sensitivity, quantize by gptq; with "
+            "--recipe, as its methods say. Arrays by input name; one more axis than the input, the first, "
+            "counts samples.",
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if a weight cannot be compressed as asked.")
     ] = False,
@@ -64,14 +73,20 @@ def compress(
     weight is compressed as asked or left as it is, with the reason in the report.
     """
     flags = Flags(prune, palettize, group_size, quantize, granularity, block_size, scales, weight_threshold)
-    stages = make_recipe(recipe, flags)
+    stages = make_recipe(recipe, flags, data)
     require_writable(output)
     if report is not None:
         require_parent(report)
     from mlpress.api import compress as compress_model
+    from mlpress.models import MLModel
+    from mlpress.verification import read_samples
 
+    loaded = MLModel(model)
+    samples = None if data is None else read_samples(data, loaded.interface)
     with progress_bar("compressing") as advance:
-        compressed = compress_model(model, stages, strict=strict, workers=workers, progress=advance)
+        compressed = compress_model(
+            loaded, stages, data=samples, strict=strict, workers=workers, progress=advance
+        )
     compressed.model.save(output)
     if report is not None:
         report.write_text(compressed.report.to_json() + "\n", encoding="utf-8")

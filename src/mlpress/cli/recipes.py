@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,14 @@ _ARGUMENTS = {
 }
 
 
-def make_recipe(file: Path | None, flags: Flags) -> Recipe:
+_METHODS = {"prune": "sparse_gpt", "palettize": "sensitive", "quantize": "gptq"}
+
+
+def make_recipe(file: Path | None, flags: Flags, data: Path | None) -> Recipe:
     """Returns the recipe in `file`, or the one that `flags` stand for: prune, then palettize, then quantize.
+
+    With samples in `data` the flags stand for the methods that take them; tables of palettized weights are
+    quantized without.
 
     Raises:
         typer.BadParameter: Both or neither are given, a flag's stage is missing, or a value is not allowed.
@@ -60,10 +67,10 @@ def make_recipe(file: Path | None, flags: Flags) -> Recipe:
         return Recipe.from_yaml(file)
     if not any((flags.prune is not None, flags.palettize is not None, flags.quantize is not None)):
         raise typer.BadParameter("say what to do: --prune, --palettize, --quantize or --recipe")
-    return _from_flags(asdict(flags))
+    return _from_flags(asdict(flags), {} if data is None else _METHODS)
 
 
-def _from_flags(values: dict[str, Any]) -> Recipe:
+def _from_flags(values: dict[str, Any], methods: Mapping[str, str]) -> Recipe:
     from mlpress.errors import RecipeError
     from mlpress.recipe import Recipe
 
@@ -73,6 +80,8 @@ def _from_flags(values: dict[str, Any]) -> Recipe:
         if values[stage] is not None:
             if values["weight_threshold"] is not None:
                 arguments["weight_threshold"] = values["weight_threshold"]
+            if stage in methods and not (stage == "quantize" and values["palettize"] is not None):
+                arguments["method"] = methods[stage]
             steps.append({stage: arguments})
         elif arguments:
             stray = next(_flag(flag) for flag in names if values[flag] is not None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from mlpress.encoding import Dense, Encoding, describe, map_tensors, size_of, storage_key, tensors
 from mlpress.encoding.nodes import FLOAT_DTYPES
 from mlpress.errors import LegalityError, RecipeError, StrictError
-from mlpress.fit.apply import Fitted, Job, run
+from mlpress.fit.apply import Evidence, Fitted, Job, run
 from mlpress.mil import Constant, Program, canonical_nbytes, why_illegal, with_constants
 from mlpress.package import Spool, release
 from mlpress.passes.report import Report, Row, Status, human_bytes, snr_db
 from mlpress.passes.weights import Weight, totals, weights
 from mlpress.recipe import Recipe, Stage
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int | None, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,47 @@ class _Outcome:
     encoding: Encoding
     reason: str = ""
     snr_db: float | None = None
+    samples_snr_db: float | None = None
 
 
-def compress(program: Program, recipe: Recipe, options: Options | None = None) -> tuple[Program, Report]:
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A weight that samples are asked about.
+
+    Attributes:
+        weight: The weight.
+        stages: What will be done to it; one at least has a method that takes samples.
+    """
+
+    weight: Weight
+    stages: tuple[Stage, ...]
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for weights that share their storage."""
+        return storage_key(self.weight.encoding)
+
+
+def asking(program: Program, recipe: Recipe, options: Options | None = None) -> list[Asking]:
+    """Returns the weights that a recipe treats by methods that take samples, in program order.
+
+    Raises:
+        RecipeError: Two operators that share a constant are to be treated differently.
+    """
+    plans = (_plan(weight, recipe, options or Options()) for weight in weights(program))
+    return [
+        Asking(plan.weight, plan.stages)
+        for plan in plans
+        if any(stage.method is not None for stage in plan.stages)
+    ]
+
+
+def compress(
+    program: Program,
+    recipe: Recipe,
+    options: Options | None = None,
+    evidence: Mapping[Hashable, Evidence | str] | None = None,
+) -> tuple[Program, Report]:
     """Returns a copy of `program` with its weights compressed, and what was done to each.
 
     A weight is either compressed by all stages that apply to it or left bit for bit. `program` is not
@@ -72,6 +110,8 @@ def compress(program: Program, recipe: Recipe, options: Options | None = None) -
         program: Any program.
         recipe: What to do.
         options: How.
+        evidence: What samples say about the weights that `asking` returns, by their keys, or why they say
+            nothing.
 
     Raises:
         LegalityError: The opset of the program cannot express what the recipe asks for.
@@ -85,7 +125,7 @@ def compress(program: Program, recipe: Recipe, options: Options | None = None) -
     for plan in plans:
         if plan.stages:
             jobs.setdefault(_key(plan), plan)
-    outcomes = _carry_out(jobs, options)
+    outcomes = _carry_out(jobs, options, evidence or {})
     rows: list[Row] = []
     after: list[Weight] = []
     replaced: dict[Constant, Encoding] = {}
@@ -156,12 +196,14 @@ def _key(plan: _Plan) -> Hashable:
     return storage_key(weight.encoding), plan.stages, weight.layout, weight.function.opset
 
 
-def _carry_out(jobs: dict[Hashable, _Plan], options: Options) -> dict[Hashable, _Outcome]:
+def _carry_out(
+    jobs: dict[Hashable, _Plan], options: Options, evidence: Mapping[Hashable, Evidence | str]
+) -> dict[Hashable, _Outcome]:
     spool = Spool()
     outcomes: dict[Hashable, _Outcome] = {}
     # The largest first, so that no worker is left with one at the end.
     order = sorted(jobs, key=lambda key: -size_of(jobs[key].weight.encoding))
-    for key, result in _results([(key, _job(jobs[key])) for key in order], options):
+    for key, result in _results([(key, _job(jobs[key], evidence)) for key in order], options):
         plan = jobs[key]
         outcomes[key] = _outcome(plan, result, spool)
         for tensor in tensors(plan.weight.encoding):
@@ -171,8 +213,10 @@ def _carry_out(jobs: dict[Hashable, _Plan], options: Options) -> dict[Hashable, 
     return outcomes
 
 
-def _job(plan: _Plan) -> Job:
-    return Job(plan.weight.encoding, plan.stages, plan.weight.layout)
+def _job(plan: _Plan, evidence: Mapping[Hashable, Evidence | str]) -> Job:
+    weight = plan.weight
+    none = "there are no samples"
+    return Job(weight.encoding, plan.stages, weight.layout, evidence.get(storage_key(weight.encoding), none))
 
 
 def _results(
@@ -225,7 +269,9 @@ def _outcome(plan: _Plan, result: Fitted | str, spool: Spool) -> _Outcome:
     if reason is not None:
         return _Outcome("skipped", weight.encoding, reason)
     ratio = snr_db(result.squared_error, result.squared_signal)
-    return _Outcome("compressed", map_tensors(result.encoding, spool.store), snr_db=ratio)
+    on_samples = None if result.on_samples is None else snr_db(*result.on_samples)
+    stored = map_tensors(result.encoding, spool.store)
+    return _Outcome("compressed", stored, snr_db=ratio, samples_snr_db=on_samples)
 
 
 def _row(weight: Weight, outcome: _Outcome) -> Row:
@@ -242,4 +288,5 @@ def _row(weight: Weight, outcome: _Outcome) -> Row:
         nbytes_before=canonical_nbytes(weight.encoding, opset),
         nbytes_after=canonical_nbytes(outcome.encoding, opset),
         snr_db=outcome.snr_db,
+        samples_snr_db=outcome.samples_snr_db,
     )

@@ -31,6 +31,8 @@ class Row:
         nbytes_after: Bytes of it after.
         snr_db: Signal-to-noise ratio against the weight before, in dB; infinite when nothing was lost, None
             when the weight was not touched.
+        samples_snr_db: The same as samples count errors: of the results of the operators that use the weight,
+            or of the weight with each element counted by its sensitivity. None without samples.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Row:
     nbytes_before: int
     nbytes_after: int
     snr_db: float | None
+    samples_snr_db: float | None = None
 
     @property
     def size(self) -> int:
@@ -122,7 +125,9 @@ class Report:
         for row in self.rows:
             data = asdict(row)
             data["bits_per_weight"] = row.bits_per_weight
-            data["snr_db"] = str(row.snr_db) if row.snr_db in (math.inf, -math.inf) else row.snr_db
+            for name in ("snr_db", "samples_snr_db"):
+                if data[name] in (math.inf, -math.inf):
+                    data[name] = str(data[name])
             rows.append(data)
         return {"rows": rows, "totals": self.totals, "unmatched": list(self.unmatched)}
 
@@ -133,7 +138,10 @@ class Report:
     def table(self) -> str:
         """Returns a table for people: weights that were compressed or skipped, then the totals."""
         shown = [row for row in self.rows if row.status != "left"]
-        lines = _columns([_HEADER, *(_cells(row) for row in shown)])
+        rows = [_HEADER, *(_cells(row) for row in shown)]
+        if all(row.samples_snr_db is None for row in shown):
+            rows = [cells[:-1] for cells in rows]
+        lines = _columns(rows)
         totals = self.totals
         counts = ", ".join(
             f"{totals[f'weights_{status}']} {status}" for status in ("compressed", "skipped", "left")
@@ -149,7 +157,7 @@ class Report:
         return self.table()
 
 
-_HEADER = ("weight", "shape", "before", "after", "bytes", "bits", "SNR dB")
+_HEADER = ("weight", "shape", "before", "after", "bytes", "bits", "SNR dB", "on samples")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -163,6 +171,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         str(row.nbytes_after),
         f"{row.bits_per_weight:.2f}",
         format_snr(row.snr_db),
+        format_snr(row.samples_snr_db),
     )
 
 

@@ -80,6 +80,12 @@ class Step:
         rules = (self.stage, *self.op_types.values(), *self.names.values())
         return min((rule.weight_threshold for rule in rules if rule is not None), default=math.inf)
 
+    @property
+    def needs_data(self) -> bool:
+        """Whether a rule has a method that takes samples."""
+        rules = (self.stage, *self.op_types.values(), *self.names.values())
+        return any(rule is not None and rule.method is not None for rule in rules)
+
     def _for_user(self, kind: str, name: str) -> Stage | None:
         named = self._named(name)
         if named is not None:
@@ -118,6 +124,11 @@ class Recipe:
     def __rshift__(self, after: Stage | Step | Recipe) -> Recipe:
         """``a >> b``: do `a`, then `b`."""
         return Recipe((*self.steps, *Recipe.of(after).steps))
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether a step has a method that takes samples."""
+        return any(step.needs_data for step in self.steps)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:

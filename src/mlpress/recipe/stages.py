@@ -93,6 +93,8 @@ class Prune(StageBase):
         dim: 0 (output channels, default for blocks) or 1 (input channels, default for n:m).
         threshold: Drop weights whose magnitude is at most this.
         minimum_sparsity: With `threshold`: leave a weight alone if fewer than this fraction would be dropped.
+        method: ``sparse_gpt`` chooses by samples what to drop, and changes what stays to make up for it. None
+            goes by magnitude.
     """
 
     sparsity: float | None = Field(default=None, ge=0, le=1)
@@ -101,6 +103,7 @@ class Prune(StageBase):
     dim: Literal[0, 1] | None = None
     threshold: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     minimum_sparsity: float = Field(default=0.5, ge=0, le=1)
+    method: Literal["sparse_gpt"] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Prune:
@@ -115,6 +118,8 @@ class Prune(StageBase):
             raise ValueError(f"n_m_ratio is (n, m) with 0 <= n <= m, not {self.n_m_ratio}")
         if "minimum_sparsity" in self.model_fields_set and self.threshold is None:
             raise ValueError("minimum_sparsity goes with threshold")
+        if self.method and (self.threshold is not None or self.block_size is not None or self.dim == 0):
+            raise ValueError("method 'sparse_gpt' goes with sparsity, or with n_m_ratio along dim 1")
         return self
 
     @property
@@ -142,6 +147,8 @@ class Palettize(StageBase):
         cluster_dim: Weights along the channel axis that share one index, a table entry being a vector of
             them.
         per_channel_scale: Fit the weights divided by one scale per output channel.
+        method: ``sensitive`` counts the error of each weight by how much the outputs of the model depend on
+            it, measured on samples; for mode ``kmeans``. None counts all alike.
     """
 
     nbits: int | None = None
@@ -151,6 +158,7 @@ class Palettize(StageBase):
     channel_axis: int | None = None
     cluster_dim: int = Field(default=1, ge=1)
     per_channel_scale: bool = False
+    method: Literal["sensitive"] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Palettize:
@@ -163,6 +171,8 @@ class Palettize(StageBase):
             raise ValueError("lut_function goes with mode 'custom', and only with it")
         if self.cluster_dim > 1 and self.mode == "uniform":
             raise ValueError("mode 'uniform' has no vectors; cluster_dim has to be 1")
+        if self.method is not None and self.mode != "kmeans":
+            raise ValueError(f"method {self.method!r} goes with mode 'kmeans'")
         return self
 
 
@@ -179,6 +189,8 @@ class Quantize(StageBase):
         block_size: For ``per_block``: weights of a block along the input channels, or one size for each
             axis, 0 meaning all of it.
         scales: ``absmax`` takes scales from the extremes, ``mse`` searches those of least squared error.
+        method: ``gptq`` chooses the integers by samples, so that the operator's results change least. None
+            takes the nearest.
     """
 
     dtype: Literal["int8", "uint8", "int4", "uint4"] = "int8"
@@ -186,6 +198,7 @@ class Quantize(StageBase):
     granularity: Literal["per_tensor", "per_channel", "per_block"] | None = None
     block_size: Annotated[int, Field(ge=0)] | tuple[Annotated[int, Field(ge=0)], ...] = 32
     scales: Literal["absmax", "mse"] = "absmax"
+    method: Literal["gptq"] | None = None
 
     @property
     def bits(self) -> int:

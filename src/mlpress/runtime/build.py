@@ -40,7 +40,7 @@ def build(name: str, function: Function, options: RunOptions) -> fx.GraphModule:
     Its `forward` takes the inputs in the function's order, states left out, and returns the outputs by name
     in a dictionary. Weights are parameters under the names of the constants, states are buffers. The nodes
     that hold values of the program have them as ``meta["value"]`` and what made them as
-    ``meta["operation"]``.
+    ``meta["operation"]``; those that hold decoded constants have these as ``meta["constant"]``.
 
     Args:
         name: Name of the function, for messages.
@@ -121,8 +121,9 @@ class _BlockBuilder:
         if self._shared.keep_encoded and isinstance(constant.output.type, TensorType):
             return self._decoding(constant)
         path = self._keep(constant.name, self._shared.stored(constant))
-        self._nodes[operand] = self.graph.get_attr(path)
-        return self._nodes[operand]
+        node = self._nodes[operand] = self.graph.get_attr(path)
+        node.meta["constant"] = constant
+        return node
 
     def plain(self, operand: Operand) -> Any:
         """Returns `operand` as a plain value if it is known now, else a node that reads it in the run."""

@@ -100,9 +100,17 @@ class Runner:
         Raises:
             MlpressError: As a call does.
         """
+        return taps(self.module, self.prepare(inputs, state))
+
+    def prepare(self, inputs: Inputs, state: State | None = None) -> list[Tensor]:
+        """Makes `module` use a state, and returns what it takes for inputs.
+
+        Raises:
+            MlpressError: As a call does.
+        """
         arguments = self._arguments(inputs)
         self._bind(state)
-        return taps(self.module, arguments)
+        return arguments
 
     def _arguments(self, inputs: Inputs) -> list[Tensor]:
         if set(inputs) != set(self.inputs):

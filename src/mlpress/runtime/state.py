@@ -70,6 +70,10 @@ class State:
             raise MlpressError(f"state {name!r} has shape {kind.shape}; the value has {array.shape}")
         self.tensors[name].copy_(torch.from_numpy(array.astype(kind.dtype.storage)))
 
+    def detach(self) -> None:
+        """Forgets how the values came about, so that no gradient goes back beyond now."""
+        self.tensors = {name: tensor.detach() for name, tensor in self.tensors.items()}
+
     def _type(self, name: str) -> TensorType:
         try:
             return self._types[name]

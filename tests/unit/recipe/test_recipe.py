@@ -83,6 +83,14 @@ def test_users_of_a_shared_constant_have_to_agree():
         (Quantize, {"dtype": "int7"}, "'int8', 'uint8', 'int4' or 'uint4'"),
         (Quantize, {"granularity": "per_row"}, "'per_tensor', 'per_channel' or 'per_block'"),
         (Quantize, {"weight_threshold": -1}, "weight_threshold is -1: .*greater than or equal to 0"),
+        (
+            Prune,
+            {"threshold": 0.1, "method": "sparse_gpt"},
+            "'sparse_gpt' goes with sparsity, or with n_m_rat",
+        ),
+        (Prune, {"n_m_ratio": (2, 4), "dim": 0, "method": "sparse_gpt"}, "n_m_ratio along dim 1"),
+        (Palettize, {"mode": "unique", "method": "sensitive"}, "method 'sensitive' goes with mode 'kmeans'"),
+        (Quantize, {"method": "sensitive"}, "method is 'sensitive': .*'gptq'"),
         (Palettize, {"nbits": "4"}, "nbits is '4': Input should be a valid integer"),
     ],
 )
@@ -117,6 +125,14 @@ def test_exceptions_that_match_nothing_are_known():
         "op_types: 'cov'",
         "names: 'z*'",
     ]
+
+
+def test_methods_that_take_samples():
+    step = Palettize(nbits=4).but(op_types={"conv": Quantize(dtype="int4", method="gptq")})
+    assert step.needs_data
+    assert (Prune(sparsity=0.5) >> step).needs_data
+    assert not JOINT.needs_data
+    assert Recipe.from_dict(Recipe.of(step).to_dict()) == Recipe.of(step)
 
 
 def test_numbers_of_numpy_are_numbers():

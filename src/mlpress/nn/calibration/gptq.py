@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +47,13 @@ class Rounded:
 
 
 @torch.no_grad()
-def gptq(weight: Tensor, hessian: Tensor, options: GPTQOptions, mask: Tensor | None = None) -> Rounded:
+def gptq(
+    weight: Tensor,
+    hessian: Tensor,
+    options: GPTQOptions,
+    mask: Tensor | None = None,
+    given: Sequence[Grid] | None = None,
+) -> Rounded:
     """Rounds a weight so that a layer's outputs change least.
 
     Args:
@@ -55,6 +62,7 @@ def gptq(weight: Tensor, hessian: Tensor, options: GPTQOptions, mask: Tensor | N
         options: How.
         mask: bool [rows, columns], True for what is kept; the others stay zeros, for which those after them
             make up as they do for SparseGPT. None for all.
+        given: A grid for each block of columns; None fits them to the weight.
 
     Raises:
         NotApplicableError: The Hessian cannot be factored.
@@ -66,10 +74,10 @@ def gptq(weight: Tensor, hessian: Tensor, options: GPTQOptions, mask: Tensor | N
     hessian[unused, unused] = 1
     left[:, unused] = 0
     starts = range(0, columns, block)
-    grids: list[Grid | None] = [None] * len(starts)
+    grids: list[Grid | None] = [None] * len(starts) if given is None else list(given)
     order = torch.arange(columns, device=left.device)
     kept = mask
-    if options.block is None or options.by_activation:
+    if given is None and (options.block is None or options.by_activation):
         # As in coremltools: scales of whole rows come from inputs that are never used, too.
         seen = weight.float() if options.block is None else left
         grids = [Grid.of(seen[:, start : start + block], options.grid) for start in starts]

@@ -45,7 +45,8 @@ def checked(rules: Recipe | Step | Stage) -> Step:
             continue
         if not isinstance(stage, Quantize) or stage.bits != 8:
             raise RecipeError(f"activations take Quantize with dtype int8 or uint8, not {stage!r}")
-        if stage.granularity not in (None, "per_tensor") or stage.scales != "absmax":
+        own = stage.granularity not in (None, "per_tensor") or stage.scales != "absmax"
+        if own or stage.method is not None:
             raise RecipeError(
                 f"an activation has one scale, from the ranges that are measured, not {stage!r}"
             )

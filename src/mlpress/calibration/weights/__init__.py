@@ -1,0 +1,1 @@
+"""What weights do on samples, and the solvers that go by it."""
