@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlpress.passes import Report
     from mlpress.recipe import Palettize, Prune, Quantize, Recipe, Step
     from mlpress.runtime import RunOptions
+    from mlpress.training import Trainable, fine_tune, trainable
     from mlpress.verification import Verification, verify
 
 _HOMES = {
@@ -48,14 +49,17 @@ _HOMES = {
     "StateType": "mlpress.converter.features",
     "Step": "mlpress.recipe",
     "TensorType": "mlpress.converter.features",
+    "Trainable": "mlpress.training",
     "Verification": "mlpress.verification",
     "colorlayout": "mlpress.converter.targets",
     "compress": "mlpress.api",
     "convert": "mlpress.converter.api",
     "decompress": "mlpress.api",
+    "fine_tune": "mlpress.training",
     "precision": "mlpress.converter.targets",
     "quantize_activations": "mlpress.api",
     "target": "mlpress.converter.targets",
+    "trainable": "mlpress.training",
     "transform": "mlpress.converter",
     "verify": "mlpress.verification",
 }
@@ -79,6 +83,7 @@ __all__ = [
     "StateType",
     "Step",
     "TensorType",
+    "Trainable",
     "Verification",
     "__version__",
     "colorlayout",
@@ -86,11 +91,13 @@ __all__ = [
     "convert",
     "converter",
     "decompress",
+    "fine_tune",
     "models",
     "optimize",
     "precision",
     "quantize_activations",
     "target",
+    "trainable",
     "transform",
     "verify",
 ]

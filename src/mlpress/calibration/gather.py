@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 
-from mlpress.calibration.samples import Progress, Samples, steps
+from mlpress.calibration.samples import Progress, Samples, steps, with_decoded_weights
 from mlpress.fit.apply import Evidence
 from mlpress.models import MLModel
-from mlpress.passes import Asking
+from mlpress.passes import Planned
 
 
 def gather(
-    model: MLModel, wanted: Sequence[Asking], samples: Samples, progress: Progress | None = None
+    model: MLModel, wanted: Sequence[Planned], samples: Samples, progress: Progress | None = None
 ) -> dict[Hashable, Evidence | str]:
     """Runs every sample through the function in use, once, and returns what it says about weights.
 
@@ -33,7 +32,7 @@ def gather(
         UnsupportedModelError: The program has operators that cannot be run; all are listed.
         TypeError: A sample is neither a dictionary nor a list of them.
     """
-    plain = _with_decoded_weights(model)
+    plain = with_decoded_weights(model)
     runner = plain.predictor.runner  # says so if torch is missing, before anything imports it
     from mlpress.calibration.weights.watch import Watch
 
@@ -43,11 +42,3 @@ def gather(
         if state is not None:
             state.detach()
     return watch.evidence()
-
-
-def _with_decoded_weights(model: MLModel) -> MLModel:
-    """Returns a model with a module of its own, whose parameters are the weights."""
-    own = model.with_program(model.program)
-    if own.run_options is not None:
-        own.run_options = replace(own.run_options, weights="decoded", compile=False)
-    return own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,3 +67,11 @@ def _runs(
             if np.isnan(array).any():
                 raise MlpressError(f"sample {number}: input {name!r} holds NaN")
         yield arrays, state
+
+
+def with_decoded_weights(model: MLModel) -> MLModel:
+    """Returns a model with a module of its own, whose parameters are the weights."""
+    own = model.with_program(model.program)
+    if own.run_options is not None:
+        own.run_options = replace(own.run_options, weights="decoded", compile=False)
+    return own

@@ -1,13 +1,13 @@
 """Passes: from a program to a program."""
 
-from mlpress.passes.compress import Asking, Options, Progress, asking, compress
+from mlpress.passes.compress import Options, Planned, Progress, asking, compress, planned, replace_weights
 from mlpress.passes.decompress import decompress
 from mlpress.passes.report import Report, Row
 from mlpress.passes.weights import Weight, weights
 
 __all__ = [
-    "Asking",
     "Options",
+    "Planned",
     "Progress",
     "Report",
     "Row",
@@ -15,5 +15,7 @@ __all__ = [
     "asking",
     "compress",
     "decompress",
+    "planned",
+    "replace_weights",
     "weights",
 ]

@@ -64,12 +64,12 @@ class _Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """A weight that samples are asked about.
+class Planned:
+    """A weight that a recipe is for.
 
     Attributes:
         weight: The weight.
-        stages: What will be done to it; one at least has a method that takes samples.
+        stages: What will be done to it.
     """
 
     weight: Weight
@@ -81,17 +81,22 @@ class Asking:
         return storage_key(self.weight.encoding)
 
 
-def asking(program: Program, recipe: Recipe, options: Options | None = None) -> list[Asking]:
-    """Returns the weights that a recipe treats by methods that take samples, in program order.
+def planned(program: Program, recipe: Recipe, options: Options | None = None) -> list[Planned]:
+    """Returns the weights that a recipe is for, in program order.
 
     Raises:
         RecipeError: Two operators that share a constant are to be treated differently.
     """
     plans = (_plan(weight, recipe, options or Options()) for weight in weights(program))
+    return [Planned(plan.weight, plan.stages) for plan in plans if plan.stages]
+
+
+def asking(program: Program, recipe: Recipe, options: Options | None = None) -> list[Planned]:
+    """Returns those of `planned` that are treated by methods that take samples."""
     return [
-        Asking(plan.weight, plan.stages)
-        for plan in plans
-        if any(stage.method is not None for stage in plan.stages)
+        each
+        for each in planned(program, recipe, options)
+        if any(stage.method is not None for stage in each.stages)
     ]
 
 
@@ -125,7 +130,40 @@ def compress(
     for plan in plans:
         if plan.stages:
             jobs.setdefault(_key(plan), plan)
-    outcomes = _carry_out(jobs, options, evidence or {})
+    return _replaced(program, recipe, options, plans, _carry_out(jobs, options, evidence or {}))
+
+
+def replace_weights(
+    program: Program,
+    recipe: Recipe,
+    fitted: Mapping[Hashable, Fitted | str],
+    options: Options | None = None,
+) -> tuple[Program, Report]:
+    """Like `compress`, with the work done already.
+
+    Args:
+        program: Any program.
+        recipe: What was done.
+        fitted: What came of the weights that `planned` returns, by their keys, or why nothing did.
+        options: Of these `strict` and `already_compressed` matter.
+    """
+    options, spool = options or Options(), Spool()
+    plans = [_plan(weight, recipe, options) for weight in weights(program)]
+    outcomes = {
+        _key(plan): _outcome(plan, fitted[storage_key(plan.weight.encoding)], spool)
+        for plan in plans
+        if plan.stages
+    }
+    return _replaced(program, recipe, options, plans, outcomes)
+
+
+def _replaced(
+    program: Program,
+    recipe: Recipe,
+    options: Options,
+    plans: list[_Plan],
+    outcomes: Mapping[Hashable, _Outcome],
+) -> tuple[Program, Report]:
     rows: list[Row] = []
     after: list[Weight] = []
     replaced: dict[Constant, Encoding] = {}
@@ -136,7 +174,8 @@ def compress(
         if outcome.status == "compressed":
             replaced[plan.weight.constant] = outcome.encoding
     compressed = with_constants(program, replaced)
-    report = Report(tuple(rows), totals(found), totals(after), _unmatched(recipe, found))
+    before = [plan.weight for plan in plans]
+    report = Report(tuple(rows), totals(before), totals(after), _unmatched(recipe, before))
     if options.strict:
         _require_all_done(report)
     return compressed, report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,12 +12,12 @@ from torch import Tensor, fx
 from mlpress.calibration.weights.evidence import WeightEvidence
 from mlpress.calibration.weights.inputs import ROWS
 from mlpress.calibration.weights.matrices import Matrices
+from mlpress.calibration.weights.outputs import Compared
 from mlpress.calibration.weights.sums import SecondMoments, SquaredGradients
-from mlpress.encoding import storage_key
+from mlpress.calibration.weights.uses import uses_of
 from mlpress.errors import NotApplicableError
 from mlpress.fit.apply import Evidence
-from mlpress.mil import Literal
-from mlpress.passes import Asking
+from mlpress.passes import Planned
 
 _MOST_COLUMNS: Final = 16384
 """Inputs to one output up to which second moments are summed: 1 GiB of them."""
@@ -28,7 +28,7 @@ _SEED: Final = 0
 class Watch:
     """Adds up, for weights of a module, second moments of inputs and squared gradients."""
 
-    def __init__(self, module: fx.GraphModule, function: str, wanted: Sequence[Asking]) -> None:
+    def __init__(self, module: fx.GraphModule, function: str, wanted: Sequence[Planned]) -> None:
         """Finds the weights in a module.
 
         Args:
@@ -43,9 +43,9 @@ class Watch:
         self._reasons: dict[Hashable, str] = {}
         self._watched: dict[fx.Node, list[tuple[Any, SecondMoments]]] = {}
         self._shared: dict[Hashable, SecondMoments] = {}
-        self._probabilities = _probabilities(module)
+        self._errors = Compared(module)
         self._noise = torch.Generator().manual_seed(_SEED)
-        uses = _uses(module)
+        uses = uses_of(module)
         for each in wanted:
             if each.key not in uses:
                 self._reasons[each.key] = f"samples run through function {function!r}, which does not use it"
@@ -59,7 +59,7 @@ class Watch:
                 self._gradients[each.key] = SquaredGradients(parameter)
 
     def _watch_inputs(
-        self, each: Asking, uses: Sequence[tuple[fx.GraphModule, fx.Node]]
+        self, each: Planned, uses: Sequence[tuple[fx.GraphModule, fx.Node]]
     ) -> tuple[Matrices, SecondMoments] | str:
         try:
             matrices = Matrices.of(each.weight.encoding.shape, each.weight.layout)
@@ -102,14 +102,11 @@ class Watch:
         error of the outputs: the Fisher information of a model whose outputs have normal errors, with labels
         drawn from the model (Martens 2020, "New insights and perspectives on the natural gradient method",
         sections 8 and 9; Bekas et al. 2007 for the diagonal). There are no true labels to take their place.
-        Each output counts the same. Of probabilities that a softmax makes the logarithms are taken, which do
-        not level off.
+        Each output counts the same.
         """
         parts = []
-        for name, output in outputs.items():
-            if name in self._probabilities:
-                output = output.clamp(min=torch.finfo(output.dtype).tiny).log()
-            if output.is_floating_point() and output.requires_grad:
+        for output in self._errors.of(outputs).values():
+            if output.requires_grad:
                 noise = torch.randn(output.shape, generator=self._noise).to(output.device)
                 size = output.detach().square().mean().sqrt()
                 parts.append((noise * output).sum() / torch.where(size > 0, size, 1))
@@ -154,35 +151,6 @@ class _Interpreter(fx.Interpreter):
                 for part in rows(arguments):
                     moments.add(part)
         return super().run_node(n)
-
-
-def _uses(module: fx.GraphModule) -> dict[Hashable, list[tuple[fx.GraphModule, fx.Node]]]:
-    """Returns the nodes that hold each constant, by the key of its storage, and the modules they are in."""
-    found: dict[Hashable, list[tuple[fx.GraphModule, fx.Node]]] = {}
-    for graph, node in _constants(module):
-        data = node.meta["constant"].data
-        if not isinstance(data, Literal):
-            found.setdefault(storage_key(data), []).append((graph, node))
-    return found
-
-
-def _constants(module: fx.GraphModule) -> Iterator[tuple[fx.GraphModule, fx.Node]]:
-    for part in module.modules():
-        if isinstance(part, fx.GraphModule):
-            for node in part.graph.nodes:
-                if "constant" in node.meta:
-                    yield part, node
-
-
-def _probabilities(module: fx.GraphModule) -> set[str]:
-    """Returns the names of the outputs that a softmax makes, seen through what a classifier does to them."""
-    outputs: Any = module.graph.output_node().args[0]
-    found = set()
-    for name, node in outputs.items():
-        source = node.args[0] if node.op == "call_method" and node.target == "flatten" else node
-        if source.meta.get("operation") == "softmax":
-            found.add(name)
-    return found
 
 
 def _role(node: fx.Node, user: fx.Node) -> tuple[Any, str]:
