@@ -50,6 +50,6 @@ def to_torch(array: Array, device: torch.device | None = None) -> torch.Tensor:
 
 @torch.no_grad()
 def assign(parameter: torch.Tensor, values: Array) -> None:
-    """Overwrites the elements of a parameter."""
+    """Gives a parameter other elements, in memory of their own: reports compare them with those before."""
     writeable = values if values.flags.writeable else values.copy()  # torch warns of others
-    parameter.copy_(torch.from_numpy(writeable))
+    parameter.data = torch.from_numpy(writeable).to(parameter.device, parameter.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import UserDict
+from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
@@ -54,13 +55,13 @@ def _text(value: Any) -> str:
 
 
 def compressed_report(
-    before: torch.nn.Module, after: torch.nn.Module, skipped: dict[str, str] | None = None
+    before: Mapping[str, torch.Tensor], after: torch.nn.Module, skipped: dict[str, str] | None = None
 ) -> Report:
     """Compares the compressed parameters of a model with what they were.
 
     Args:
-        before: The model before.
-        after: The same with compressed parameters.
+        before: Its parameters before, by name.
+        after: The model with compressed parameters.
         skipped: Why parameters were left as they were.
 
     Returns:
@@ -72,7 +73,7 @@ def compressed_report(
         for parameter, fields in fields_of(module).items():
             path = f"{name}.{parameter}" if name else parameter
             values = whole(module.get_parameter(parameter)).cpu()
-            original = whole(before.get_parameter(path)).cpu()
+            original = whole(before[path]).cpu()
             rows[path] = {
                 "error": rms_error(values, original),
                 "#params": values.numel(),

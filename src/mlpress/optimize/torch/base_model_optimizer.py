@@ -68,20 +68,21 @@ class BasePostTrainingModelOptimizer(BaseModelOptimizer):
 
     def __init__(self, model: torch.nn.Module, config: Any = None) -> None:
         super().__init__(model, config)
-        self._uncompressed_model: torch.nn.Module | None = None
+        self._uncompressed: dict[str, torch.Tensor] = {}
         self._skipped: dict[str, str] = {}
 
     def _start(self, inplace: bool) -> torch.nn.Module:
-        """Returns the model to change, and keeps one as it is for the report."""
-        self._uncompressed_model = self._get_model_for_compression(inplace=not inplace)
-        self._model = self._get_model_for_compression(inplace=inplace)
+        """Returns the model to change, and keeps its weights for the report: new ones take their places."""
+        parameters = self._model.named_parameters(remove_duplicate=False)
+        self._uncompressed = {name: parameter.data for name, parameter in parameters}
+        self._model = self._get_model_for_compression(inplace)
         return self._model
 
     def report(self) -> Report:
         """Returns error and kind of compression for each compressed parameter; empty before `compress`."""
-        if self._uncompressed_model is None:
+        if not self._uncompressed:
             return Report()
-        return compressed_report(self._uncompressed_model, self._model, self._skipped)
+        return compressed_report(self._uncompressed, self._model, self._skipped)
 
 
 class BaseDataCalibratedModelOptimizer(BasePostTrainingModelOptimizer):
