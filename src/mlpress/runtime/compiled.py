@@ -9,6 +9,7 @@ import torch
 from torch import fx
 
 from mlpress.runtime.convolutions import replace_convolutions
+from mlpress.runtime.linears import replace_linears
 
 _SETTINGS: Final = {
     "freezing": True,  # weights are constants, laid out once as their operators like them
@@ -41,6 +42,7 @@ def _compile(graph: fx.GraphModule, inputs: Sequence[Any]) -> Any:
     from torch._inductor.compile_fx import compile_fx
 
     replace_convolutions(graph)
+    replace_linears(graph)
     return compile_fx(graph, inputs)
 
 

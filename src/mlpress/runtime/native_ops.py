@@ -1,12 +1,13 @@
 """Kernels of this package as operators of torch, for graphs that are compiled.
 
-Images are float32 [n, channels, height, width] with channels last in memory. Packing is an operator, too, so
-that torch does it once, when it compiles a graph whose weights are constants.
+All tensors are float32, and images [n, channels, height, width] with channels last in memory. Packing is an
+operator, too, so that torch does it once, when it compiles a graph whose weights are constants.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -20,6 +21,8 @@ from mlpress.runtime.buffers import empty_image
 _Float32 = npt.NDArray[np.float32]
 
 _LIBRARY: Final = torch.library.Library("mlpress", "DEF")  # type: ignore[no-untyped-call]
+
+_SIGNATURE: Final = "Tensor x, Tensor weight, Tensor? bias, Tensor? residual, bool relu"
 
 
 class _Kernel(Protocol):
@@ -72,8 +75,25 @@ def _convolution(name: str, kernel: _Kernel, places: int) -> Any:
         shape = _shape(x, weight, places)
         return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
-    signature = "Tensor x, Tensor weight, Tensor? bias, Tensor? residual, bool relu"
-    return _define(name, signature, run, infer, torch.Tag.needs_fixed_stride_order)
+    return _define(name, _SIGNATURE, run, infer, torch.Tag.needs_fixed_stride_order)
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None, relu: bool) -> Tensor:
+    out = _infer_linear(x, weight)
+    addend = None if bias is None else bias.detach().numpy()
+    rest = None if residual is None else _rows(residual)
+    conv.pointwise(_rows(x), weight.numpy(), addend, rest, _rows(out), relu=relu)
+    return out
+
+
+def _infer_linear(x: Tensor, weight: Tensor, *_: object) -> Tensor:
+    return x.new_empty((*x.shape[:-1], weight.shape[0] // x.shape[-1]))
+
+
+def _rows(x: Tensor) -> _Float32:
+    """Returns `x` as an image of one column, [1, rows, 1, features]."""
+    array: _Float32 = x.contiguous().numpy().reshape(1, prod(x.shape[:-1]), 1, x.shape[-1])
+    return array
 
 
 def _shape(x: Tensor, weight: Tensor, places: int) -> tuple[int, int, int, int]:
@@ -98,3 +118,9 @@ POINTWISE: Final = _convolution("pointwise", conv.pointwise, 1)
 
 WINOGRAD: Final = _convolution("winograd", conv.winograd, 36)
 """`mlpress.kernels.conv.winograd` of the same arguments."""
+
+PACK_LINEAR: Final = _packing("pack_linear", lambda weight: conv.pack_pointwise(weight[:, :, None, None]), 1)
+"""`mlpress.kernels.conv.pack_pointwise` of a weight [features out, features in]."""
+
+LINEAR: Final = _define("linear", _SIGNATURE, _linear, _infer_linear, torch.Tag.needs_fixed_stride_order)
+"""`mlpress.kernels.conv.pointwise` of the same arguments; x is [..., features in]."""
