@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mlpress.nn.calibration.hessian import add_products
+
 _SMALL: Final = 1 << 20
 """Bytes up to which a sum is kept in memory."""
 
@@ -38,10 +40,7 @@ class SecondMoments:
         """Adds rows [groups, n, columns]."""
         wide = rows.detach().float()
         for total, own in zip(torch.from_numpy(self.sums), wide, strict=True):
-            if own.device == total.device:
-                total.addmm_(own.T, own)
-            else:
-                total.add_((own.T @ own).to(total.device))
+            add_products(total, own)
 
 
 class SquaredGradients:

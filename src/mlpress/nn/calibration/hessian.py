@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mlpress.errors import NotApplicableError
+
+_ROWS: Final = 4096
+"""Rows whose products are summed by themselves: float32 forgets what is small beside the sum of millions."""
+
+
+def add_products(total: Tensor, rows: Tensor, factor: float = 1) -> None:
+    """Adds ``factor * rows^T rows`` to `total`, float32 [columns, columns]; `rows` is [n, columns]."""
+    for part in torch.split(rows, _ROWS):
+        total.add_((part.T @ part).to(total.device), alpha=factor)
 
 
 class Hessian:
@@ -41,7 +50,7 @@ class Hessian:
         total = self._samples + samples
         self.sums *= self._samples / total
         self._samples = total
-        self.sums.addmm_(rows.T, rows, alpha=2 / total)
+        add_products(self.sums, rows, 2 / total)
 
     def join(self, other: Hessian) -> None:
         """Adds what another layer with the same weight saw."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mlpress.errors import NotApplicableError
 from mlpress.nn.calibration.gptq import GPTQOptions, gptq
 from mlpress.nn.calibration.grids import Grid, GridOptions
-from mlpress.nn.calibration.hessian import Hessian, inverse_factor
+from mlpress.nn.calibration.hessian import Hessian, add_products, inverse_factor
 from mlpress.nn.calibration.sparse_gpt import SparseGPTOptions, sparse_gpt
 
 
@@ -159,3 +159,12 @@ def test_the_hessian_is_that_of_the_output_error(padding: object) -> None:
 def test_convolutions_in_groups_are_left() -> None:
     with pytest.raises(NotApplicableError, match="a convolution in 2 groups"):
         Hessian(nn.Conv2d(4, 4, 3, groups=2))
+
+
+def test_products_of_millions_of_rows_lose_nothing() -> None:
+    rows = 1 + torch.rand(1 << 21, 3, generator=torch.Generator().manual_seed(0))
+    total = torch.zeros(3, 3)
+    for _ in range(4):
+        add_products(total, rows)
+    exact = 4 * rows.double().T @ rows.double()
+    torch.testing.assert_close(total.double(), exact, rtol=1e-5, atol=0)
