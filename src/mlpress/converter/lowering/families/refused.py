@@ -43,6 +43,7 @@ refuses(
     "aten._embedding_bag_forward_only.default",
 )
 refuses("it returns into a tensor that it is given", "aten.atan2.out")
+refuses("it changes the size of the tensor that it is given", "aten.resize_.default")
 refuses(
     "packed sequences; pad them and mask instead",
     "aten.lstm.data",
