@@ -1,6 +1,6 @@
 """Measures a model on samples that stream through it: values inside, and inputs of weights (needs torch)."""
 
-from mlpress.calibration.collect import measure
+from mlpress.calibration.collect import measure, values_inside
 from mlpress.calibration.estimators import Estimator, MeanSquaredError, MinMax, Percentile
 from mlpress.calibration.gather import gather
 from mlpress.calibration.samples import Progress, Samples
@@ -14,4 +14,5 @@ __all__ = [
     "Samples",
     "gather",
     "measure",
+    "values_inside",
 ]

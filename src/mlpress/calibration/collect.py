@@ -43,13 +43,35 @@ def measure(
     """
     observers = {name: estimator.observer() for name in wanted}
     broken: set[str] = set()
-    for arrays, state in steps(model, samples, progress):
-        _see(model.predictor.runner.values(arrays, state), observers, broken)
+    for taps in values_inside(model, samples, progress):
+        _see(taps, observers, broken)
     return {
         name: estimator.range(observers[name], stage)
         for name, stage in wanted.items()
         if name not in broken and math.isfinite(observers[name].low)
     }
+
+
+def values_inside(
+    model: MLModel, samples: Samples, progress: Progress | None = None
+) -> Iterator[Iterator[Any]]:
+    """Runs every sample through the function in use, once; yields what is inside, a run at a time.
+
+    The `mlpress.runtime.values.Tap`s of a run are to be read before the next. One sample is in memory at a
+    time.
+
+    Args:
+        model: Is not changed.
+        samples: As for `measure`.
+        progress: Called as ``progress(done, total, name)`` after each sample.
+
+    Raises:
+        MlpressError: There are no samples, one does not fit the model or holds NaN; PyTorch is not installed.
+        UnsupportedModelError: The program has operators that cannot be run; all are listed.
+        TypeError: `samples` cannot be iterated over, or a sample is neither a dictionary nor a list of them.
+    """
+    for arrays, state in steps(model, samples, progress):
+        yield model.predictor.runner.values(arrays, state)
 
 
 def _see(taps: Iterator[Any], observers: Mapping[str, Observer], broken: set[str]) -> None:

@@ -36,6 +36,10 @@ def steps(
         UnsupportedModelError: The program has operators that cannot be run; all are listed.
         TypeError: A sample is neither a dictionary nor a list of them.
     """
+    if isinstance(samples, Mapping | str) or not isinstance(samples, Iterable):
+        raise TypeError(
+            f"samples is a {type(samples).__name__}; allowed: an iterable of dictionaries of inputs"
+        )
     total = len(samples) if isinstance(samples, Sized) else None
     done = 0
     for number, sample in enumerate(samples):

@@ -10,6 +10,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from mlpress import bits
+from mlpress.calibration import Progress, Samples
 from mlpress.converter import examples
 from mlpress.converter.capture import Captured, capture
 from mlpress.converter.carried import carried_encodings
@@ -18,8 +19,9 @@ from mlpress.converter.features import ClassifierConfig, ImageType, StateType, T
 from mlpress.converter.interface import add_classifier, set_inputs, set_outputs
 from mlpress.converter.lowering import registry
 from mlpress.converter.lowering.program import lower
+from mlpress.converter.overflow import leaving_range
 from mlpress.converter.passes.pipeline import clean, prepare_float16, simplify
-from mlpress.converter.passes.precision import PrecisionReport, set_precision
+from mlpress.converter.passes.precision import PrecisionReport, Selector, set_precision
 from mlpress.converter.selection import selector
 from mlpress.converter.targets import AvailableTarget, ComputePrecision, FP16ComputePrecision
 from mlpress.errors import MlpressError
@@ -47,8 +49,11 @@ def convert(
     debug: bool = False,
     pass_pipeline: None = None,
     states: Sequence[StateType] | None = None,
+    *,
+    samples: Samples | None = None,
+    progress: Progress | None = None,
 ) -> MLModel:
-    """Converts a PyTorch model.
+    """Converts a PyTorch model; the result's ``conversion_report`` says what does not compute in float16.
 
     Weights that are float16 already share memory with the model until the result is saved.
 
@@ -69,8 +74,13 @@ def convert(
         pass_pipeline: None; the passes are fixed.
         states: The buffers that the model remembers. Those that it changes are found without; given ones are
             checked.
+        samples: Inputs by name, as `MLModel.predict` takes them: any iterable, read once. The program runs
+            on them here, and what leaves float16's range stays in float32. A list of dictionaries is a
+            sequence for a model with states. Values inside the blocks of control flow are not looked at.
+        progress: Called as ``progress(done, total, name)`` after each sample.
 
     Raises:
+        TypeError: `samples`, or one of them, has the wrong type.
         MlpressError: An argument is wrong, or the model cannot be captured or expressed; the message says
             what and where. All operators that cannot be converted are listed at once.
     """
@@ -86,21 +96,28 @@ def convert(
         raise MlpressError(
             f"{len(wanted)} inputs are described; the model takes {len(captured.inputs)}: {names}"
         )
-    program = _program(captured, opset, wanted, outputs)
-    function = program.functions["main"]
     wants_float16 = selector(compute_precision)
-    narrow = wants_float16 is not None and opset >= Opset.CoreML6
-    set_inputs(function, wanted, bits.FLOAT16 if narrow else bits.FLOAT32)
-    simplify(function)
-    if wants_float16 is not None:
-        prepare_float16(function)
-    _log(set_precision(function, wants_float16))
-    shown = _by_name(function, outputs)
-    set_outputs(function, shown)
-    if classifier_config is not None:
-        add_classifier(function, classifier_config)
-    clean(function)
-    made = _model(program, wanted, captured, shown, classifier_config, compute_units)
+    if samples is not None and wants_float16 is None:
+        raise MlpressError("samples is given, but compute_precision is FLOAT32: nothing can leave its range")
+
+    def made_with(overflows: Mapping[str, str]) -> MLModel:
+        program = _program(captured, opset, wanted, outputs)
+        function = program.functions["main"]
+        report = _in_precision(function, wanted, wants_float16, overflows)
+        shown = _by_name(function, outputs)
+        set_outputs(function, shown)
+        if classifier_config is not None:
+            add_classifier(function, classifier_config)
+        clean(function)
+        made = _model(program, wanted, captured, shown, classifier_config, compute_units)
+        made.conversion_report = report
+        return made
+
+    made = made_with({})
+    if samples is not None and made.conversion_report is not None:
+        overflows = leaving_range(made, samples, made.conversion_report.clamped, progress)
+        made = made_with(overflows) if overflows else made
+    _log(made.conversion_report)
     if package_dir is not None:
         made.save(package_dir)
     return made
@@ -148,6 +165,21 @@ def _program(
     return lower(captured, opset, names, results, carried_encodings(captured, opset))
 
 
+def _in_precision(
+    function: Function,
+    inputs: Sequence[Feature],
+    wants_float16: Selector | None,
+    overflows: Mapping[str, str],
+) -> PrecisionReport:
+    """Gives a function its inputs, makes it smaller, and settles what computes in float16, in place."""
+    narrow = wants_float16 is not None and function.opset >= Opset.CoreML6
+    set_inputs(function, inputs, bits.FLOAT16 if narrow else bits.FLOAT32)
+    simplify(function)
+    if wants_float16 is not None:
+        prepare_float16(function)
+    return set_precision(function, wants_float16, overflows)
+
+
 def _by_name(function: Function, outputs: Sequence[Feature] | None) -> Mapping[str, Feature]:
     values = function.block.outputs
     return {value.name: feature for value, feature in zip(values, outputs or (), strict=False)}
@@ -170,8 +202,6 @@ def _model(
     return MLModel(ModelFile(spec, program), compute_units=compute_units)
 
 
-def _log(report: PrecisionReport) -> None:
-    for name, reason in report.islands.items():
-        _LOG.warning("%s stays in float32: %s", name, reason)
-    for name, largest in report.clamped.items():
-        _LOG.info("%s holds %g, which became float16's largest number, 65504", name, largest)
+def _log(report: PrecisionReport | None) -> None:
+    if report is not None and str(report):
+        _LOG.log(logging.WARNING if report.islands else logging.INFO, "%s", report)

@@ -29,6 +29,7 @@ from mlpress.package.proto.model_pb2 import FunctionDescription, Metadata, Model
 if TYPE_CHECKING:
     from torch.fx import GraphModule
 
+    from mlpress.converter.passes.precision import PrecisionReport
     from mlpress.passes import Report
     from mlpress.runtime import RunOptions
 
@@ -63,6 +64,7 @@ class MLModel:
         is_temp_package: Whether the package is removed when the interpreter ends.
         compression_report: What a function of `mlpress.optimize.coreml` that returned this model did to each
             weight.
+        conversion_report: What `mlpress.convert`, if it made this model, left in float32, and why.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class MLModel:
         self.run_options = run_options
         self._predictors: dict[tuple[str, RunOptions | None], Predictor] = {}
         self.compression_report: Report | None = None
+        self.conversion_report: PrecisionReport | None = None
         self.is_temp_package = is_temp_package
         if is_temp_package and isinstance(model, str | os.PathLike) and _expanded(model).is_dir():
             atexit.register(shutil.rmtree, _expanded(model), ignore_errors=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from mlpress import bits, ops
@@ -30,7 +31,7 @@ Selector = Callable[[Operation], bool]
 
 MIL_NAMES: Final = {bits.FLOAT16: "fp16", bits.FLOAT32: "fp32", bits.INT32: "int32", bits.BOOL: "bool"}
 
-_LIMITS: Final = [
+LIMITS: Final = [
     "add",
     "clip",
     "equal",
@@ -69,8 +70,19 @@ class PrecisionReport:
     islands: dict[str, str] = field(default_factory=dict)
     clamped: dict[str, float] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """A line for each operation and constant."""
+        islands = [f"{name} stays in float32: {reason}" for name, reason in self.islands.items()]
+        clamped = [
+            f"{name} holds {largest:g}, which became float16's largest number, 65504"
+            for name, largest in self.clamped.items()
+        ]
+        return "\n".join([*islands, *clamped])
 
-def set_precision(function: Function, wants_float16: Selector | None) -> PrecisionReport:
+
+def set_precision(
+    function: Function, wants_float16: Selector | None, overflows: Mapping[str, str] = MappingProxyType({})
+) -> PrecisionReport:
     """Settles the types of all floats of a function, in place; its inputs keep theirs, states become float16.
 
     An operation computes in float16 if that is wanted, if its op can, and if no constant that matters leaves
@@ -79,8 +91,9 @@ def set_precision(function: Function, wants_float16: Selector | None) -> Precisi
     Args:
         function: With floats of any type.
         wants_float16: None for float32 everywhere.
+        overflows: By name of an operation that has to stay in float32: the reason.
     """
-    settling = _Settling(function, wants_float16)
+    settling = _Settling(function, wants_float16, overflows)
     for value in function.inputs:
         if isinstance(value.type, StateType):
             assert isinstance(value.type.wrapped, TensorType)
@@ -91,11 +104,14 @@ def set_precision(function: Function, wants_float16: Selector | None) -> Precisi
 
 
 class _Settling:
-    def __init__(self, function: Function, wants_float16: Selector | None) -> None:
+    def __init__(
+        self, function: Function, wants_float16: Selector | None, overflows: Mapping[str, str]
+    ) -> None:
         self.report = PrecisionReport()
         self.new_constants: list[Constant] = []
         self._opset = function.opset
         self._wants_float16 = wants_float16
+        self._overflows = overflows
         self._islands: set[Operation] = set()
         self._names = names_of(function)
         self._constants: dict[Value, Constant] = {}
@@ -173,6 +189,9 @@ class _Settling:
             return True
         if self._wants_float16 is None or not self._wants_float16(node):
             return False
+        if node.name in self._overflows:
+            self.report.islands[node.name] = self._overflows[node.name]
+            return False
         return self._can_compute_in_float16(node) and self._constants_fit(node)
 
     def _computes_in_float16(self, node: Operation) -> bool:
@@ -186,7 +205,7 @@ class _Settling:
         return not known or any(not parameter.dtypes or "float16" in parameter.dtypes for parameter in known)
 
     def _constants_fit(self, node: Operation) -> bool:
-        if node.type in _LIMITS:
+        if node.type in LIMITS:
             return True
         for parameter, operand in node.operands():
             constant = self._constants.get(operand)  # type: ignore[arg-type]  # literals are not there
