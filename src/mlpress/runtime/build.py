@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import torch
-from torch import fx, nn
+from torch import fx
 
 from mlpress import bits, ops
-from mlpress.encoding import storage_key
 from mlpress.errors import InvalidProgramError
 from mlpress.mil import (
     Block,
@@ -29,6 +28,7 @@ from mlpress.runtime.check import check_supported
 from mlpress.runtime.constants import EncodedWeight, carrier, tensor
 from mlpress.runtime.control_flow import Cond, While
 from mlpress.runtime.options import RunOptions
+from mlpress.runtime.parts import DecodedConstants, Parts
 from mlpress.runtime.precision import Float16
 from mlpress.runtime.scope import free_values
 from mlpress.runtime.state import state_type, zeros
@@ -71,16 +71,7 @@ class _Shared:
         self.opset = opset
         self.keep_encoded = options.weights == "encoded"
         self.rounding = Float16() if options.precision == "float16" else None
-        self._decoded: dict[object, torch.Tensor] = {}
-
-    def stored(self, constant: Constant) -> torch.Tensor:
-        """Returns `constant`, as a parameter if it is floats with axes; those that share bytes are tied."""
-        data = constant.data
-        key = id(data) if isinstance(data, Literal) else storage_key(data)
-        if key not in self._decoded:
-            made = tensor(data)
-            self._decoded[key] = nn.Parameter(made) if made.is_floating_point() and made.dim() else made
-        return self._decoded[key]
+        self.decoded = DecodedConstants()
 
 
 class _BlockBuilder:
@@ -89,30 +80,24 @@ class _BlockBuilder:
     def __init__(self, shared: _Shared, constants: Mapping[Value, Constant]) -> None:
         self.graph = fx.Graph()
         self._shared = shared
-        self._root = nn.Module()
+        self._parts = Parts(shared.decoded)
         self._constants = dict(constants)
         self._nodes: dict[Value, fx.Node] = {}
-        self._anchor: str | None = None
         self._rounding: str | None = None
 
     def module(self) -> fx.GraphModule:
-        module = fx.GraphModule(self._root, self.graph)
-        if self._anchor is not None:
-            module._non_persistent_buffers_set.add(self._anchor)
-        return module
+        return self._parts.finish(self.graph)
 
     # ---- operands ----
 
     def anchor(self) -> fx.Node:
         """Returns a node for an empty tensor on the device of the module."""
-        if self._anchor is None:
-            self._anchor = self._keep("anchor", torch.empty(0))
-        return self.graph.get_attr(self._anchor)
+        return self.graph.get_attr(self._parts.anchor())
 
     def tensor(self, operand: Operand) -> fx.Node:
         """Returns the node that holds `operand` as a tensor, or as a list of tensors."""
         if isinstance(operand, Literal):
-            return self.graph.get_attr(self._keep("literal", tensor(operand)))
+            return self._literal(operand)
         if operand in self._nodes:
             return self._nodes[operand]
         constant = self._constants.get(operand)
@@ -120,8 +105,7 @@ class _BlockBuilder:
             raise InvalidProgramError(f"the value {operand.name!r} is used before it is defined")
         if self._shared.keep_encoded and isinstance(constant.output.type, TensorType):
             return self._decoding(constant)
-        path = self._keep(constant.name, self._shared.stored(constant))
-        node = self._nodes[operand] = self.graph.get_attr(path)
+        node = self._nodes[operand] = self.graph.get_attr(self._parts.keep_constant(constant))
         node.meta["constant"] = constant
         return node
 
@@ -147,7 +131,7 @@ class _BlockBuilder:
         self._hold(value, self.graph.placeholder(value.name), "input", value.name)
 
     def define_state(self, value: Value, kind: TensorType) -> None:
-        node = self.graph.get_attr(self._keep(value.name, zeros(kind)))
+        node = self.graph.get_attr(self._parts.keep(value.name, zeros(kind)))
         node.meta["state"] = value.name
         self._nodes[value] = node
 
@@ -175,8 +159,7 @@ class _BlockBuilder:
     def _hold(self, value: Value, node: fx.Node, kind: str, name: str) -> None:
         if self._shared.rounding is not None and _is_float16(value):
             if self._rounding is None:
-                self._rounding = self._free_name("float16")
-                self._root.add_module(self._rounding, self._shared.rounding)
+                self._rounding = self._parts.keep_module("float16", self._shared.rounding)
             node = self.graph.call_module(self._rounding, (node, name, kind))
         node.meta["value"], node.meta["operation"] = value, kind
         self._nodes[value] = node
@@ -195,8 +178,7 @@ class _BlockBuilder:
     def _control_flow(self, operation: Operation, module: type[Cond | While], argument: Any) -> None:
         captured = free_values(operation.blocks, self._constants)
         blocks = [self._nested(block, captured) for block in operation.blocks]
-        path = self._free_name(operation.name)
-        self._root.add_module(path, module(*blocks))
+        path = self._parts.keep_module(operation.name, module(*blocks))
         call = self.graph.call_module(path, (argument, tuple(map(self.tensor, captured))))
         self._define(operation, call, several=True)
 
@@ -224,24 +206,14 @@ class _BlockBuilder:
 
     # ---- helpers ----
 
+    def _literal(self, literal: Literal) -> fx.Node:
+        node = self.graph.get_attr(self._parts.keep("literal", tensor(literal)))
+        node.meta["literal"] = True
+        return node
+
     def _decoding(self, constant: Constant) -> fx.Node:
-        path = self._free_name(constant.name)
-        self._root.add_module(path, EncodedWeight(constant))
+        path = self._parts.keep_module(constant.name, EncodedWeight(constant))
         return self.graph.call_module(path, (self.anchor(),))
-
-    def _keep(self, name: str, value: torch.Tensor) -> str:
-        path = self._free_name(name)
-        if isinstance(value, nn.Parameter):
-            self._root.register_parameter(path, value)
-        else:
-            self._root.register_buffer(path, value)
-        return path
-
-    def _free_name(self, name: str) -> str:
-        path = name.replace(".", "_") or "_"
-        while hasattr(self._root, path) or hasattr(fx.GraphModule, path):
-            path += "_"
-        return path
 
 
 def host_value(x: torch.Tensor) -> Any:
