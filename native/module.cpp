@@ -6,6 +6,7 @@ namespace nb = nanobind;
 
 namespace mlpress {
 void bind_packing(nb::module_& m);
+void bind_codes(nb::module_& m);
 void bind_compare(nb::module_& m);
 void bind_conv(nb::module_& m);
 void bind_kmeans(nb::module_& m);
@@ -21,6 +22,7 @@ NB_MODULE(_native, m) {
   m.def("detected_isa", [] { return static_cast<int>(mlpress::detected_isa()); });
   m.def("use_isa", [](int level) { return mlpress::use_isa(static_cast<mlpress::Isa>(level)); }, nb::arg("level"));
   mlpress::bind_packing(m);
+  mlpress::bind_codes(m);
   mlpress::bind_compare(m);
   mlpress::bind_conv(m);
   mlpress::bind_kmeans(m);

@@ -27,6 +27,7 @@ from mlpress.ops.arguments import arguments, python_value, single
 from mlpress.runtime.check import check_supported
 from mlpress.runtime.constants import EncodedWeight, carrier, tensor
 from mlpress.runtime.control_flow import Cond, While
+from mlpress.runtime.fast import use_fast_kernels
 from mlpress.runtime.options import RunOptions
 from mlpress.runtime.parts import DecodedConstants, Parts
 from mlpress.runtime.precision import Float16
@@ -71,6 +72,7 @@ class _Shared:
         self.opset = opset
         self.keep_encoded = options.weights == "encoded"
         self.rounding = Float16() if options.precision == "float16" else None
+        self.fast = options.fast
         self.decoded = DecodedConstants()
 
 
@@ -86,6 +88,8 @@ class _BlockBuilder:
         self._rounding: str | None = None
 
     def module(self) -> fx.GraphModule:
+        if self._shared.fast:
+            use_fast_kernels(self.graph, self._parts)
         return self._parts.finish(self.graph)
 
     # ---- operands ----

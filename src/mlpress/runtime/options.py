@@ -9,8 +9,13 @@ from mlpress.errors import MlpressError
 
 Precision = Literal["float32", "float16"]
 Weights = Literal["decoded", "encoded"]
+Kernels = Literal["fast", "exact"]
 
-_ALLOWED: Final = {"precision": get_args(Precision), "weights": get_args(Weights)}
+_ALLOWED: Final = {
+    "precision": get_args(Precision),
+    "weights": get_args(Weights),
+    "kernels": get_args(Kernels),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,10 @@ class RunOptions:
         device: Where torch computes, such as ``"cpu"`` or ``"cuda"``.
         compile: Compiles the whole graph with `torch.compile` at the first prediction, which takes a while
             and needs a C++ compiler; weights become constants of the compiled code.
+        kernels: ``"fast"`` predicts with kernels that compute on compressed weights and on 8-bit activations as
+            they are, where there are some, which adds in another order than float32 arithmetic on decoded
+            weights. ``"exact"`` always decodes, and gives what the decompressed model gives, bit for bit. On
+            another device, with `compile` and in faithful float16 it makes no difference.
 
     Raises:
         MlpressError: A value is not allowed.
@@ -35,6 +44,13 @@ class RunOptions:
     weights: Weights = "decoded"
     device: str = "cpu"
     compile: bool = False
+    kernels: Kernels = "fast"
+
+    @property
+    def fast(self) -> bool:
+        """Whether kernels for compressed weights and 8-bit activations are used."""
+        plain = self.precision == "float32" and self.device == "cpu" and not self.compile
+        return plain and self.kernels == "fast"
 
     def __post_init__(self) -> None:
         for name, allowed in _ALLOWED.items():

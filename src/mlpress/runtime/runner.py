@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from mlpress.runtime.build import build
 from mlpress.runtime.classifier import find_classifier
 from mlpress.runtime.compiled import compiled
 from mlpress.runtime.constants import carrier
+from mlpress.runtime.fast import uses_fast_kernels
 from mlpress.runtime.options import RunOptions
 from mlpress.runtime.precision import Float16, Float16RangeWarning
 from mlpress.runtime.state import State, state_type
@@ -33,7 +36,6 @@ class Runner:
         inputs: Types of the inputs by name, states left out.
         outputs: Types of the outputs by name.
         states: Types of the states by name.
-        module: The function as a torch module, from inputs to a dictionary of outputs.
     """
 
     def __init__(self, program: Program, function: str, options: RunOptions | None = None) -> None:
@@ -56,14 +58,19 @@ class Runner:
         self.states: dict[str, TensorType] = {
             value.name: state_type(value) for value in chosen.inputs if isinstance(value.type, StateType)
         }
-        self.module: fx.GraphModule = build(function, chosen, self._options)
-        self._run = compiled(self.module) if self._options.compile else self.module
-        self._rounding = next((part for part in self.module.modules() if isinstance(part, Float16)), None)
+        self._build = partial(build, function, chosen)
+        self._used: fx.GraphModule = self._build(self._options)
+        self._run = compiled(self._used) if self._options.compile else self._used
+        self._rounding = next((part for part in self._used.modules() if isinstance(part, Float16)), None)
         self._classifier = find_classifier(chosen.block)
-        self._state_paths = {
-            node.meta["state"]: str(node.target) for node in self.module.graph.nodes if "state" in node.meta
-        }
         self._lock = threading.Lock()
+
+    @cached_property
+    def module(self) -> fx.GraphModule:
+        """The function as a torch module, operation by operation, from inputs to a dictionary of outputs."""
+        if not uses_fast_kernels(self._used):
+            return self._used
+        return self._build(replace(self._options, kernels="exact"))
 
     def make_state(self) -> State:
         """Returns a new state, all zeros."""
@@ -89,7 +96,7 @@ class Runner:
         """
         arguments = self._arguments(inputs)
         with self._lock, torch.inference_mode():
-            self._bind(state)
+            self._bind(self._used, state)
             outputs = self._run(*arguments)
             self._warn_of_overflow()
         return {name: self._result(name, value) for name, value in outputs.items()}
@@ -109,7 +116,7 @@ class Runner:
             MlpressError: As a call does.
         """
         arguments = self._arguments(inputs)
-        self._bind(state)
+        self._bind(self.module, state)
         return arguments
 
     def _arguments(self, inputs: Inputs) -> list[Tensor]:
@@ -119,7 +126,7 @@ class Runner:
         device = self._options.device
         return [_argument(inputs[name], kind).to(device) for name, kind in self.inputs.items()]
 
-    def _bind(self, state: State | None) -> None:
+    def _bind(self, module: fx.GraphModule, state: State | None) -> None:
         given = {} if state is None else dict(state.types)
         if given != self.states:
             wanted = ", ".join(self.states) or "none"
@@ -127,9 +134,10 @@ class Runner:
                 "none was given (see make_state)" if state is None else f"the given one has {list(given)}"
             )
             raise MlpressError(f"the function has the states {wanted}; {problem}")
-        for name, path in self._state_paths.items():
-            assert state is not None  # the check above: there are states
-            setattr(self.module, path, state.tensors[name])
+        for node in module.graph.find_nodes(op="get_attr"):
+            if "state" in node.meta:
+                assert state is not None  # the check above: there are states
+                setattr(module, str(node.target), state.tensors[node.meta["state"]])
 
     def _warn_of_overflow(self) -> None:
         if self._rounding is None or self._rounding.overflow is None:

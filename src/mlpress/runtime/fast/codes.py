@@ -1,0 +1,113 @@
+"""Numbers held as 8-bit codes: operations on them, each a function of torch tensors.
+
+A code c stands for ``scale * (c - zero)``. All codes are uint8; those of a program that are int8 are held 128
+higher. Images are best laid out with channels last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mlpress.kernels import affine
+from mlpress.kernels import codes as kernels
+from mlpress.ops.padding import pad_axes, symmetric, window_pads
+
+_Array = npt.NDArray[Any]
+
+
+def quantize(x: Tensor, scale: float, zero: int, low: int, high: int) -> Tensor:
+    """Returns the codes of `x`, uint8 of its shape: round(x / scale) + zero, ties to even, in low..high."""
+    rows = _memory(_dense(x))
+    made = affine.quantize(rows, np.array([scale], np.float32), np.array([zero], np.int32), low, high)
+    return _like(made, _dense(x))
+
+
+def dequantize(codes: Tensor, scale: float, zero: int) -> Tensor:
+    """Returns what `codes` stand for, float32 of their shape."""
+    codes = _dense(codes)
+    made = affine.dequantize(_memory(codes), np.array([scale], np.float32), np.array([zero], np.int32))
+    return _like(made, codes)
+
+
+def add(
+    x: Tensor,
+    x_scale: float,
+    x_zero: int,
+    y: Tensor,
+    y_scale: float,
+    y_zero: int,
+    scale: float,
+    zero: int,
+    low: int,
+    high: int,
+) -> Tensor:
+    """Returns the codes of the sum of what the codes `x` and `y` stand for, which may broadcast."""
+    if x.shape != y.shape:
+        total = dequantize(x, x_scale, x_zero) + dequantize(y, y_scale, y_zero)
+        return quantize(total, scale, zero, low, high)
+    x = _dense(x)
+    y = _laid_out_as(x, y)
+    out = torch.empty_like(x)
+    kernels.add(
+        kernels.Codes(_memory(x), x_scale, x_zero),
+        kernels.Codes(_memory(y), y_scale, y_zero),
+        kernels.Target(scale, zero, low, high),
+        _memory(out),
+    )
+    return out
+
+
+def max_pool(
+    codes: Tensor, kernel: Sequence[int], strides: Sequence[int], pad_type: str, pad: Sequence[int] | None
+) -> Tensor:
+    """Returns the codes of the largest numbers of windows of images [n, channels, height, width]."""
+    pads = window_pads("max_pool", pad_type.lower(), pad, codes.shape[2:], kernel, strides)
+    padding = symmetric(pads)
+    if padding is None or any(2 * most > size for most, size in zip(padding, kernel, strict=True)):
+        codes, padding = pad_axes(codes, pads, 0), [0, 0]
+    return torch.ops.quantized.max_pool2d(codes, kernel, strides, padding, [1, 1], False)
+
+
+def image(codes: Tensor) -> Tensor:
+    """Returns the same codes with channels last in memory, if they have two or three spatial axes."""
+    if codes.dim() == 4:
+        return codes.contiguous(memory_format=torch.channels_last)
+    if codes.dim() == 5:
+        return codes.contiguous(memory_format=torch.channels_last_3d)
+    return codes.contiguous()
+
+
+def pad(codes: Tensor, pads: Sequence[tuple[int, int]], zero: int) -> Tensor:
+    """Returns the codes with zeros, as numbers, around the last axes."""
+    return F.pad(codes, [amount for pair in reversed(pads) for amount in pair], value=zero)
+
+
+def _dense(x: Tensor) -> Tensor:
+    """Returns `x` with its elements side by side, in its own order or with channels last."""
+    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        return x
+    return x.contiguous()
+
+
+def _laid_out_as(model: Tensor, x: Tensor) -> Tensor:
+    return x.contiguous() if model.is_contiguous() else image(x)
+
+
+def _memory(x: Tensor) -> _Array:
+    """Returns the elements of a dense tensor as they lie in memory, [1, elements]."""
+    if not x.is_contiguous():
+        x = x.permute(0, 2, 3, 1)
+    return x.detach().numpy().reshape(1, -1)
+
+
+def _like(memory: _Array, x: Tensor) -> Tensor:
+    """Returns a tensor with these elements in memory, of the shape and the layout of `x`."""
+    made = torch.from_numpy(memory.reshape(-1))
+    return made.as_strided(x.shape, x.stride())
