@@ -3,6 +3,14 @@
 
 #include "lanes.hpp"
 
+// Registers cannot be counted off at run time: GCC keeps an array in them once its loops are unrolled, and it has to be
+// told to do so in time.
+#if defined(__GNUC__) && !defined(__clang__)
+#define MLPRESS_UNROLL _Pragma("GCC unroll 16")
+#else
+#define MLPRESS_UNROLL
+#endif
+
 namespace mlpress {
 namespace MLPRESS_ISA {
 

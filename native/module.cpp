@@ -10,6 +10,7 @@ void bind_codes(nb::module_& m);
 void bind_compare(nb::module_& m);
 void bind_conv(nb::module_& m);
 void bind_kmeans(nb::module_& m);
+void bind_encoded(nb::module_& m);
 void bind_grid(nb::module_& m);
 void bind_affine(nb::module_& m);
 void bind_masks(nb::module_& m);
@@ -26,6 +27,7 @@ NB_MODULE(_native, m) {
   mlpress::bind_compare(m);
   mlpress::bind_conv(m);
   mlpress::bind_kmeans(m);
+  mlpress::bind_encoded(m);
   mlpress::bind_grid(m);
   mlpress::bind_affine(m);
   mlpress::bind_masks(m);

@@ -10,14 +10,6 @@ namespace mlpress {
 namespace MLPRESS_ISA {
 namespace {
 
-// Registers cannot be counted off at run time: GCC keeps an array in them once its loops are unrolled, and it has to be
-// told to do so in time.
-#if defined(__GNUC__) && !defined(__clang__)
-#define MLPRESS_UNROLL _Pragma("GCC unroll 16")
-#else
-#define MLPRESS_UNROLL
-#endif
-
 // ---- products of matrices ----
 
 // What of the matrix is read after the current panel. The tiles of a panel share in asking for it: memory answers in

@@ -107,7 +107,8 @@ class _BlockBuilder:
         constant = self._constants.get(operand)
         if constant is None:
             raise InvalidProgramError(f"the value {operand.name!r} is used before it is defined")
-        if self._shared.keep_encoded and isinstance(constant.output.type, TensorType):
+        kind = constant.output.type
+        if self._shared.keep_encoded and isinstance(kind, TensorType) and len(kind.shape) > 1:
             return self._decoding(constant)
         node = self._nodes[operand] = self.graph.get_attr(self._parts.keep_constant(constant))
         node.meta["constant"] = constant
@@ -217,7 +218,9 @@ class _BlockBuilder:
 
     def _decoding(self, constant: Constant) -> fx.Node:
         path = self._parts.keep_module(constant.name, EncodedWeight(constant))
-        return self.graph.call_module(path, (self.anchor(),))
+        node = self.graph.call_module(path, (self.anchor(),))
+        node.meta["decodes"] = constant
+        return node
 
 
 def host_value(x: torch.Tensor) -> Any:

@@ -27,14 +27,15 @@ class RunOptions:
             program: each result that it types as float16 is rounded to float16, and a warning names the first
             operation whose result leaves float16's range.
         weights: ``"decoded"`` decodes each weight once, when the function is first used. ``"encoded"`` keeps
-            weights as they are stored and decodes one each time it is used, for models larger than memory.
+            weights as they are stored and decodes one each time it is used, for models larger than memory;
+            vectors and numbers are decoded all the same.
         device: Where torch computes, such as ``"cpu"`` or ``"cuda"``.
         compile: Compiles the whole graph with `torch.compile` at the first prediction, which takes a while
             and needs a C++ compiler; weights become constants of the compiled code.
-        kernels: ``"fast"`` predicts with kernels that compute on compressed weights and on 8-bit activations as
-            they are, where there are some, which adds in another order than float32 arithmetic on decoded
-            weights. ``"exact"`` always decodes, and gives what the decompressed model gives, bit for bit. On
-            another device, with `compile` and in faithful float16 it makes no difference.
+        kernels: ``"fast"`` predicts with kernels that compute on compressed weights and on 8-bit activations
+            as they are, where there are some: the same sums, rounded elsewhere. ``"exact"`` always decodes,
+            and gives bit for bit what the decompressed model gives. It makes no difference on other devices,
+            with `compile` and in faithful float16.
 
     Raises:
         MlpressError: A value is not allowed.

@@ -33,7 +33,8 @@ class Target:
     def codes(self, numbers: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Returns the codes of `numbers`."""
         steps = np.rint(numbers / np.float32(self.scale)) + np.float32(self.zero)
-        return steps.clip(self.low, self.high).astype(np.uint8)
+        codes: NDArray[np.uint8] = steps.clip(self.low, self.high).astype(np.uint8)
+        return codes
 
 
 def add(x: Codes, y: Codes, target: Target) -> NDArray[np.uint8]:

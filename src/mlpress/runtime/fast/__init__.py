@@ -2,7 +2,9 @@
 
 from torch import fx
 
-from mlpress.runtime.fast.quantized import keep_quantized
+from mlpress.runtime.fast.coded import to_codes
+from mlpress.runtime.fast.encoded_linear import keep_encoded
+from mlpress.runtime.fast.fusions import fuse
 from mlpress.runtime.parts import Parts
 
 _MARK = "fast"
@@ -11,7 +13,8 @@ _MARK = "fast"
 def use_fast_kernels(graph: fx.Graph, parts: Parts) -> None:
     """Lets the operations of `graph`, which `mlpress.runtime.build` made, use them where there are some."""
     before = set(graph.nodes)
-    keep_quantized(graph, parts)
+    fuse(to_codes(graph, parts))
+    keep_encoded(graph, parts)
     for node in graph.nodes:
         if node not in before:
             node.meta[_MARK] = True

@@ -72,7 +72,8 @@ def max_pool(
     padding = symmetric(pads)
     if padding is None or any(2 * most > size for most, size in zip(padding, kernel, strict=True)):
         codes, padding = pad_axes(codes, pads, 0), [0, 0]
-    return torch.ops.quantized.max_pool2d(codes, kernel, strides, padding, [1, 1], False)
+    pooled: Tensor = torch.ops.quantized.max_pool2d(codes, kernel, strides, padding, [1, 1], False)
+    return pooled
 
 
 def image(codes: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +49,7 @@ def integer_weight(encoding: Encoding) -> IntegerWeight | None:
     return IntegerWeight(integers, each_row)
 
 
-def _integers(encoding: Encoding) -> tuple[Encoding, npt.NDArray[np.floating]] | None:
+def _integers(encoding: Encoding) -> tuple[Encoding, npt.NDArray[np.floating[Any]]] | None:
     """Returns an encoding of integers and the scales by blocks, in the rank of the weight."""
     match encoding:
         case Affine(data, scale, offset) if data.dtype.kind == "int" and _all_zero(offset):

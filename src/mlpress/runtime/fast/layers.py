@@ -15,17 +15,9 @@ from torch import Tensor, nn
 
 from mlpress.ops.padding import symmetric, window_pads
 from mlpress.runtime.fast import codes as ops
+from mlpress.runtime.fast.activations import Activation
+from mlpress.runtime.fast.grid import Grid
 from mlpress.runtime.fast.integer_weight import IntegerWeight
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """What codes stand for, and which there are: ``scale * (code - zero)`` for codes in low..high."""
-
-    scale: float
-    zero: int
-    low: int = 0
-    high: int = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +25,20 @@ class Finish:
     """What is done with sums of products.
 
     Attributes:
-        activation: Name that oneDNN has for a function of each element, ``"none"`` for none.
-        parameters: Its numbers.
-        algorithm: Its variant.
+        activation: A function of each element.
         grid: The codes of the result; None for a result in float32.
     """
 
-    activation: str = "none"
-    parameters: tuple[float, ...] = ()
-    algorithm: str = ""
-    grid: Grid | None = None
+    activation: Activation
+    grid: Grid | None
 
     def arguments(self) -> tuple[Any, ...]:
         """Returns it as oneDNN's operators take it."""
-        scale, zero, dtype = (
-            (1.0, 0, torch.float32) if self.grid is None else (self.grid.scale, self.grid.zero, torch.uint8)
-        )
-        return scale, zero, dtype, self.activation, list(self.parameters), self.algorithm
+        scale, zero, dtype = 1.0, 0, torch.float32
+        if self.grid is not None:
+            scale, zero, dtype = self.grid.scale, self.grid.zero, torch.uint8
+        applied = self.activation
+        return scale, zero, dtype, applied.name, list(applied.parameters), applied.algorithm
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +57,8 @@ _CONVOLUTIONS: Final = {4: "qconv2d_pointwise", 5: "qconv3d_pointwise"}
 
 def is_available() -> bool:
     """Whether oneDNN multiplies 8-bit numbers here without losing any bit of a sum."""
-    return torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported()
+    has_library: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_library and torch.cpu._is_vnni_supported()
 
 
 class _Layer(nn.Module):
@@ -85,14 +75,14 @@ class _Layer(nn.Module):
         self._packed: tuple[tuple[int, ...], Tensor] | None = None
 
     def _integers(self) -> Tensor:
-        return torch.from_numpy(self._weight.integers())
+        return torch.tensor(self._weight.integers())  # a copy: what is mapped cannot be written to
 
 
 class QuantizedConv(_Layer):
     """A convolution of codes, over one to three spatial axes."""
 
     def __init__(
-        self, weight: IntegerWeight, bias: Tensor | None, window: Window, source: Grid, finish: Finish
+        self, weight: IntegerWeight, window: Window, bias: Tensor | None, source: Grid, finish: Finish
     ) -> None:
         """Takes the weight [channels out, channels in / groups, *kernel]; `bias` [channels out]."""
         super().__init__(weight, bias, source, finish)

@@ -1,0 +1,64 @@
+// Linear layers by weights that stay in their encoding.
+#pragma once
+
+#include <stdint.h>
+
+#include "isa.hpp"
+
+namespace mlpress {
+
+// Entries of a table; one for fewer bits repeats until it is full.
+constexpr int64_t table_entries = 16;
+// Elements behind the end of scales and offsets that may be read.
+constexpr int64_t parameter_padding = 16;
+
+// A weight [n, k]: scale * (value - offset), a scale and an offset for each block of a row.
+template <typename Bits>
+struct EncodedWeight {
+  const uint8_t* data;  // [n, k * bits / 8], the first element in the lowest bits
+  int bits;             // 1, 2, 4 or 8
+  bool is_signed;       // whether values of 8 bits are
+  const float* tables;  // [n / rows_each, 16]: the values of 1, 2 or 4 bits
+  int64_t rows_each;
+  const Bits* scale;     // [n, k / block], or null for 1; float16 is uint16_t, float32 is uint32_t
+  const uint8_t* offset;  // the same as int8, less than it is by `offset_base`; null for 0
+  float offset_base;
+  int64_t block;
+  int64_t k;
+};
+
+// Where the results of some rows of x and some rows of the weight go: out[row of x * step + row of weight].
+struct EncodedOut {
+  const float* bias;  // [n], or null
+  float* values;
+  int64_t step;
+};
+
+template <typename Bits>
+struct EncodedOf {
+  // The product of `rows` rows that `arrange` made and rows first..last of the weight.
+  void (*multiply)(const float* arranged, int64_t rows, const EncodedWeight<Bits>& weight, int64_t first, int64_t last,
+                   float* scratch, EncodedOut out);
+};
+
+struct EncodedTable {
+  // Rows of x [rows, k] in the order in which elements of `bits` bits are unpacked, zeros behind their end, and behind
+  // each the sums by lane of each chunk: arranged_size(k, bits) floats a row.
+  void (*arrange)(const float* x, int64_t rows, int64_t k, int bits, float* arranged);
+  EncodedOf<uint16_t> half;
+  EncodedOf<uint32_t> single;
+};
+
+// Vectors of 16 elements that are unpacked from a piece of data at a time.
+inline constexpr int64_t chunk_vectors(int bits) { return bits == 8 ? 2 : 32 / bits; }
+inline constexpr int64_t chunk_size(int bits) { return 16 * chunk_vectors(bits); }
+inline constexpr int64_t chunks_of(int64_t k, int bits) { return (k + chunk_size(bits) - 1) / chunk_size(bits); }
+inline constexpr int64_t arranged_size(int64_t k, int bits) { return chunks_of(k, bits) * (chunk_size(bits) + 16); }
+
+// Rows of the weight that are decoded at a time, for more than one row of x, and floats of scratch that this takes.
+constexpr int64_t rows_decoded = 4;
+inline constexpr int64_t decoded_scratch(int64_t k, int bits) { return rows_decoded * chunks_of(k, bits) * chunk_size(bits); }
+
+}  // namespace mlpress
+
+MLPRESS_DISPATCH(EncodedTable, encoded)

@@ -1,0 +1,132 @@
+"""Operations between quantized values, computed on their codes.
+
+    dequantize, conv or linear [, activation] [, quantize]    -> one module, sums in whole numbers
+    two of dequantize, add [, relu], quantize                 -> one pass over the codes
+    dequantize, max_pool, quantize with the same parameters   -> the largest codes
+
+What a program rounds to codes is rounded here all the same: no quantize of the program is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from torch import Tensor, fx, nn
+
+from mlpress.runtime.fast import codes
+from mlpress.runtime.fast.activations import Activation, activation_of
+from mlpress.runtime.fast.coded import CodedValues
+from mlpress.runtime.fast.grid import Grid
+from mlpress.runtime.fast.integer_weight import IntegerWeight, integer_weight
+from mlpress.runtime.fast.layers import Finish, QuantizedConv, QuantizedLinear, Window, is_available
+from mlpress.runtime.fast.nodes import argument, kind, only_user
+
+
+def fuse(values: CodedValues) -> None:
+    """Replaces operations of the graph for which there is a kernel on codes, and what stands around them."""
+    for node in list(values.graph.nodes):
+        fusion = _FUSIONS.get(kind(node))
+        if fusion is not None:
+            fusion(values, node)
+
+
+def _conv(values: CodedValues, node: fx.Node) -> None:
+    weight = _weight(node)
+    if weight is None:
+        return
+    ones = (1,) * (len(weight.encoding.shape) - 2)
+    window = Window(
+        strides=argument(node, "strides", ones),
+        pad_type=argument(node, "pad_type", "valid"),
+        pad=argument(node, "pad"),
+        dilations=argument(node, "dilations", ones),
+        groups=argument(node, "groups", 1),
+    )
+    _layer(values, node, lambda *rest: QuantizedConv(weight, window, *rest))
+
+
+def _linear(values: CodedValues, node: fx.Node) -> None:
+    weight = _weight(node)
+    if weight is not None:
+        _layer(values, node, lambda *rest: QuantizedLinear(weight, *rest))
+
+
+def _weight(node: fx.Node) -> IntegerWeight | None:
+    read = argument(node, "weight")
+    if read.op != "get_attr" or "constant" not in read.meta or not is_available():
+        return None
+    return integer_weight(read.meta["constant"].data)
+
+
+def _layer(
+    values: CodedValues, node: fx.Node, make: Callable[[Tensor | None, Grid, Finish], nn.Module]
+) -> None:
+    source, bias_node = values.coded.get(argument(node, "x")), argument(node, "bias")
+    bias = None if bias_node is None else values.parts.constant(bias_node)
+    if source is None or (bias_node is not None and bias is None):
+        return
+    last, finish = _finish(values, node)
+    path = values.parts.keep_module(node.name, make(bias, source.grid, finish))
+    with values.graph.inserting_before(last):
+        new = values.graph.call_module(path, (source.node,))
+    values.take_place(last, new)
+
+
+def _finish(values: CodedValues, node: fx.Node) -> tuple[fx.Node, Finish]:
+    """Returns what can be done with the sums of `node` in the same kernel, and the last node of that."""
+    last, activation, user = node, Activation(), only_user(node)
+    found = None if user is None else activation_of(user)
+    if user is not None and found is not None:
+        last, activation, user = user, found, only_user(user)
+    grid = None if user is None else values.grids.get(user)
+    if user is None or grid is None:
+        return last, Finish(activation, None)
+    if grid.high < 255:
+        clipped = activation.clipped(grid.scale * (grid.high - grid.zero))
+        return (last, Finish(activation, None)) if clipped is None else (user, Finish(clipped, grid))
+    return user, Finish(activation, grid)
+
+
+def _add(values: CodedValues, node: fx.Node) -> None:
+    x, y = (values.coded.get(argument(node, name)) for name in ("x", "y"))
+    user = only_user(node)
+    has_relu = kind(user) == "relu"
+    if has_relu:
+        user = only_user(user)
+    grid = None if user is None else values.grids.get(user)
+    if x is None or y is None or user is None or grid is None:
+        return
+    low = max(grid.low, grid.zero) if has_relu else grid.low
+    arguments = (
+        *(x.node, x.grid.scale, x.grid.zero),
+        *(y.node, y.grid.scale, y.grid.zero),
+        *(grid.scale, grid.zero, low, grid.high),
+    )
+    with values.graph.inserting_before(user):
+        new = values.graph.call_function(codes.add, arguments)
+    values.take_place(user, new)
+
+
+def _max_pool(values: CodedValues, node: fx.Node) -> None:
+    source, user, sizes = (
+        values.coded.get(argument(node, "x")),
+        only_user(node),
+        argument(node, "kernel_sizes"),
+    )
+    if source is None or user is None or values.grids.get(user) != source.grid:
+        return
+    if len(sizes) != 2 or argument(node, "ceil_mode"):
+        return
+    steps = (argument(node, "strides", (1, 1)), argument(node, "pad_type"), argument(node, "pad"))
+    with values.graph.inserting_before(user):
+        new = values.graph.call_function(codes.max_pool, (source.node, sizes, *steps))
+    values.take_place(user, new)
+
+
+_FUSIONS: Final[dict[str, Callable[[CodedValues, fx.Node], None]]] = {
+    "add": _add,
+    "conv": _conv,
+    "linear": _linear,
+    "max_pool": _max_pool,
+}

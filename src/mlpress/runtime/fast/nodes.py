@@ -1,0 +1,39 @@
+"""Looking at graphs that `mlpress.runtime.build` made, and taking nodes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import fx
+
+
+def kind(node: fx.Node | None) -> str:
+    """Returns the type of the operation that `node` computes as it stands in the program, else nothing."""
+    if node is None or node.op != "call_function":
+        return ""
+    found: str = node.meta.get("operation", "")
+    return found
+
+
+def argument(node: fx.Node, name: str, default: Any = None) -> Any:
+    """Returns an argument of the operation that `node` computes; `default` for None, too."""
+    found = node.kwargs.get(name)
+    return default if found is None else found
+
+
+def only_user(node: fx.Node | None) -> fx.Node | None:
+    """Returns the node that uses `node`, if it is one."""
+    users = () if node is None else tuple(node.users)
+    return users[0] if len(users) == 1 else None
+
+
+def take_place(graph: fx.Graph, old: fx.Node, new: fx.Node) -> None:
+    """Lets `new` be used where `old` is, and takes out `old` and all that only led there."""
+    old.replace_all_uses_with(new)
+    unused = [old]
+    while unused:
+        node = unused.pop()
+        if not node.users and node.op != "placeholder":
+            inputs = node.all_input_nodes
+            graph.erase_node(node)
+            unused += [one for one in inputs if one not in unused]

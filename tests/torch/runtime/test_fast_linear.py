@@ -1,0 +1,117 @@
+"""Linear layers by weights that stay encoded: which do, what they give and what memory that takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import mlpress
+from mlpress import MLModel, Palettize, Prune, Quantize, RunOptions, compress
+from mlpress.kernels import encoded
+from mlpress.runtime.build import build
+from mlpress.runtime.fast.encoded_linear import EncodedLinear
+
+K, N = 256, 1024
+
+
+@pytest.fixture(autouse=True)
+def fast_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoded, "is_fast", lambda: True)
+    torch.manual_seed(0)
+
+
+def model(recipe: Any, *, bias: bool = True) -> MLModel:
+    layer = mlpress.convert(
+        nn.Linear(K, N, bias=bias).eval(),
+        inputs=[mlpress.TensorType("x", (mlpress.RangeDim(1, 64, 1), K))],
+        minimum_deployment_target=mlpress.target.iOS18,
+        compute_precision=mlpress.precision.FLOAT32,
+    )
+    return compress(layer, recipe).model
+
+
+def stays_encoded(made: MLModel, **options: Any) -> bool:
+    graph = build("main", made.program.functions["main"], RunOptions(**options))
+    return any(isinstance(module, EncodedLinear) for module in graph.modules())
+
+
+ENCODED = {
+    "1-bit table": Palettize(nbits=1),
+    "2-bit table": Palettize(nbits=2),
+    "4-bit table": Palettize(nbits=4),
+    "4-bit tables of groups": Palettize(nbits=4, group_size=32),
+    "4-bit table, scales of rows": Palettize(nbits=4, per_channel_scale=True),
+    "4-bit int8 table": Palettize(nbits=4) >> Quantize(dtype="int8"),
+    "int4 rows": Quantize(dtype="int4"),
+    "int4 blocks": Quantize(dtype="int4", granularity="per_block", block_size=32),
+    "int4 blocks, offsets": Quantize(dtype="int4", mode="linear", granularity="per_block", block_size=64),
+    "uint4 rows, offsets": Quantize(dtype="uint4", mode="linear"),
+    "int8 rows": Quantize(dtype="int8"),
+    "int8 per tensor": Quantize(dtype="int8", granularity="per_tensor"),
+    "uint8 rows, offsets": Quantize(dtype="uint8", mode="linear"),
+    "int8 blocks": Quantize(dtype="int8", granularity="per_block", block_size=32),
+}
+
+DECODED = {
+    "float": Prune(sparsity=0.0),
+    "pruned": Prune(sparsity=0.5),
+    "3-bit table": Palettize(nbits=3),
+    "8-bit table": Palettize(nbits=8),
+    "tables of columns": Palettize(nbits=4, group_size=32, channel_axis=1),
+    "vectors": Palettize(nbits=4, cluster_dim=2),
+    "small int4 blocks": Quantize(dtype="int4", granularity="per_block", block_size=4),
+}
+
+
+@pytest.mark.parametrize("weights", ["decoded", "encoded"])
+@pytest.mark.parametrize("name", ENCODED)
+def test_what_stays_encoded(name, weights):
+    made = model(ENCODED[name])
+    assert stays_encoded(made, weights=weights)
+    for rows in (1, 7):
+        x = np.random.default_rng(0).standard_normal((rows, K)).astype(np.float32)
+        results = []
+        for kernels in ("fast", "exact"):
+            made.run_options = RunOptions(kernels=kernels, weights=weights)
+            results.append(next(iter(made.predict({"x": x}).values())))
+        np.testing.assert_allclose(*results, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", DECODED)
+def test_what_is_decoded(name):
+    assert not stays_encoded(model(DECODED[name]))
+
+
+def test_a_machine_without_the_kernels(monkeypatch):
+    monkeypatch.setattr(encoded, "is_fast", lambda: False)
+    assert not stays_encoded(model(ENCODED["4-bit table"]))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_share_the_rows(threads):
+    wide = nn.Linear(1024, 4096, bias=False).eval()
+    made = compress(
+        mlpress.convert(wide, inputs=[torch.randn(1, 1024)], minimum_deployment_target=mlpress.target.iOS18),
+        ENCODED["4-bit table"],
+    ).model
+    x = np.random.default_rng(0).standard_normal((1, 1024)).astype(np.float32)
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, threads):
+            torch.set_num_threads(count)
+            results.append(next(iter(made.predict(dict.fromkeys(made.input_description, x)).values())))
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(*results)
+
+
+def test_the_bytes_of_the_file_are_used():
+    graph = build("main", model(ENCODED["4-bit table"]).program.functions["main"], RunOptions())
+    (layer,) = (module for module in graph.modules() if isinstance(module, EncodedLinear))
+    assert not layer._weight.data.flags.owndata
+    assert not list(graph.parameters())
