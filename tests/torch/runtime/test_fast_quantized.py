@@ -71,7 +71,7 @@ def kernels(model: MLModel, **options: Any) -> Counter[str]:
     """Counts the modules and functions of fast kernels that a prediction uses."""
     graph = build("main", model.program.functions["main"], RunOptions(**options))
     found = Counter(type(module).__name__ for module in graph.modules() if isinstance(module, layers._Layer))
-    named = {codes.add: "add", codes.max_pool: "max_pool"}
+    named = {codes.add: "add", codes.look_up: "look_up", codes.max_pool: "max_pool"}
     return found + Counter(named[node.target] for node in graph.graph.nodes if node.target in named)
 
 
@@ -131,6 +131,15 @@ def test_layers(name, how):
     fast, exact = predictions(model, example)
     assert np.abs(fast - exact).max() < 0.02 * exact.max()
     assert fast.shape == exact.shape
+
+
+@pytest.mark.parametrize("function", [nn.GELU(), nn.SiLU(), nn.Hardsigmoid()], ids=str)
+def test_functions_between_codes_are_tables(function):
+    example = torch.randn(2, 8, 12)
+    model = quantized(nn.Sequential(nn.Linear(12, 12), function, nn.Linear(12, 12)), example)
+    assert kernels(model)["look_up"] == 1
+    fast, exact = predictions(model, example)
+    assert np.abs(fast - exact).max() < 0.02 * np.abs(exact).max()
 
 
 def test_another_shape_is_packed_for_anew():

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mlpress.kernels import affine
+from mlpress.kernels import affine, lookup
 from mlpress.kernels import codes as kernels
 from mlpress.ops.padding import pad_axes, symmetric, window_pads
 
@@ -74,6 +74,12 @@ def max_pool(
         codes, padding = pad_axes(codes, pads, 0), [0, 0]
     pooled: Tensor = torch.ops.quantized.max_pool2d(codes, kernel, strides, padding, [1, 1], False)
     return pooled
+
+
+def look_up(codes: Tensor, table: Tensor) -> Tensor:
+    """Returns the entries of `table`, uint8 [256], that `codes` are the numbers of."""
+    codes = _dense(codes)
+    return _like(lookup(_memory(codes)[0], table.numpy()), codes)
 
 
 def image(codes: Tensor) -> Tensor:

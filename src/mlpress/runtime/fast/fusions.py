@@ -2,6 +2,7 @@
 
     dequantize, conv or linear [, activation] [, quantize]    -> one module, sums in whole numbers
     two of dequantize, add [, relu], quantize                 -> one pass over the codes
+    dequantize, a function of each element, quantize          -> a table of the codes it gives
     dequantize, max_pool, quantize with the same parameters   -> the largest codes
 
 What a program rounds to codes is rounded here all the same: no quantize of the program is left out.
@@ -10,8 +11,9 @@ What a program rounds to codes is rounded here all the same: no quantize of the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
+import torch
 from torch import Tensor, fx, nn
 
 from mlpress.runtime.fast import codes
@@ -124,9 +126,43 @@ def _max_pool(values: CodedValues, node: fx.Node) -> None:
     values.take_place(user, new)
 
 
+def _function(values: CodedValues, node: fx.Node) -> None:
+    source, user = values.coded.get(argument(node, "x")), only_user(node)
+    grid = None if user is None else values.grids.get(user)
+    if source is None or user is None or grid is None or len(node.all_input_nodes) > 1:
+        return
+    numbers = codes.dequantize(torch.arange(256, dtype=torch.uint8), source.grid.scale, source.grid.zero)
+    compute: Any = node.target
+    results = compute(**{**node.kwargs, "x": numbers})
+    table = codes.quantize(results, grid.scale, grid.zero, grid.low, grid.high)
+    path = values.parts.keep("table", table)
+    with values.graph.inserting_before(user):
+        arguments = (source.node, values.graph.get_attr(path))
+        new = values.graph.call_function(codes.look_up, arguments)
+    values.take_place(user, new)
+
+
+_FUNCTIONS: Final = (
+    "clamped_relu",
+    "elu",
+    "erf",
+    "exp",
+    "gelu",
+    "leaky_relu",
+    "relu",
+    "relu6",
+    "sigmoid",
+    "sigmoid_hard",
+    "silu",
+    "softplus",
+    "softsign",
+    "tanh",
+)
+
 _FUSIONS: Final[dict[str, Callable[[CodedValues, fx.Node], None]]] = {
     "add": _add,
     "conv": _conv,
     "linear": _linear,
     "max_pool": _max_pool,
+    **dict.fromkeys(_FUNCTIONS, _function),
 }
