@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import convert_topics, topics, torch_topics
+from benchmarks.fast import fast
 from benchmarks.latency import latency
 from benchmarks.session import Session
 from benchmarks.table import Row, keep, show
@@ -27,6 +28,7 @@ TOPICS: Final[dict[str, Callable[[Session], Iterator[Row]]]] = {
     "scales": lambda session: topics.searched_scales(session, "minilm"),
     "vectors": lambda session: topics.vectors(session, "minilm"),
     "latency": lambda session: latency(session.folder),
+    "fast": lambda session: fast(session.folder),
     "torch-digits": lambda _: torch_topics.accuracy_on_digits(),
     "torch-sentences": lambda _: torch_topics.accuracy_on_sentences(),
     "torch-speed": lambda session: torch_topics.speed_and_memory(session.folder, _TORCH_PAIRS),

@@ -25,7 +25,7 @@ _ROUNDS = 9
 _TOKENS = 128
 
 
-class _Encoder(nn.Module):
+class Encoder(nn.Module):
     """MiniLM from tokens to states, every token attended to."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ def latency(folder: Path) -> Iterator[Row]:
     provide_operators()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    for name, network in (("ResNet-50", convert_work.resnet50()[0]), ("MiniLM", _Encoder().eval())):
+    for name, network in (("ResNet-50", convert_work.resnet50()[0]), ("MiniLM", Encoder().eval())):
         for batch in _BATCHES:
             yield from _rows(f"{name}, batch {batch}", network, _example(name, batch), folder)
 
@@ -73,7 +73,7 @@ def _rows(work: str, network: nn.Module, example: Tensor, folder: Path) -> Itera
     compiled = Runner(program, "main", RunOptions(compile=True))
     (name,) = plain.inputs
     array = example.numpy()
-    seconds = _medians(
+    seconds = medians(
         {
             "torch": lambda: network(example),
             "plain": lambda: plain({name: array}),
@@ -83,14 +83,21 @@ def _rows(work: str, network: nn.Module, example: Tensor, folder: Path) -> Itera
     )
     ours, torchs = seconds["plain"], seconds["torch"]
     yield Row(
-        "latency", f"{work}: as it is, over torch", _ms(ours), _ms(torchs), ours / torchs, 1.1, "at most", ""
+        "latency",
+        f"{work}: as it is, over torch",
+        milliseconds(ours),
+        milliseconds(torchs),
+        ours / torchs,
+        1.1,
+        "at most",
+        "",
     )
     ours, theirs = seconds["compiled"], seconds["onnxruntime"]
     yield Row(
         "latency",
         f"{work}: compiled, over onnxruntime",
-        _ms(ours),
-        _ms(theirs),
+        milliseconds(ours),
+        milliseconds(theirs),
         ours / theirs,
         1.0,
         "at most",
@@ -102,7 +109,7 @@ def _rows(work: str, network: nn.Module, example: Tensor, folder: Path) -> Itera
         )
 
 
-def _medians(work: dict[str, Callable[[], Any]]) -> dict[str, float]:
+def medians(work: dict[str, Callable[[], Any]]) -> dict[str, float]:
     """Returns medians of processor time in seconds, which other programs disturb least; rounds take turns."""
     taken: dict[str, list[float]] = {name: [] for name in work}
     with torch.inference_mode():
@@ -117,5 +124,6 @@ def _medians(work: dict[str, Callable[[], Any]]) -> dict[str, float]:
     return {name: median(times) for name, times in taken.items()}
 
 
-def _ms(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
+    """Returns a time in words."""
     return f"{1000 * seconds:.1f} ms"

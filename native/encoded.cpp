@@ -61,13 +61,13 @@ void multiply(In2<float> arranged, In<uint8_t> data, int bits, bool is_signed, s
   require(block >= 1 && k % block == 0 && (block == k || block % each == 0 || lanes_fit), "blocks do not fit");
   require(block == k || scale, "blocks need scales");
   for (const int64_t size : {scale ? size_of(scale->size()) : -1, offset ? size_of(offset->size()) : -1}) {
-    require(size == -1 || size == n * (k / block) + parameter_padding, "scales or offsets have the wrong size");
+    require(size == -1 || size == n * (k / block), "scales or offsets have the wrong size");
   }
   if (bias) require(size_of(bias->size()) == n, "one bias a row is needed");
   require(size_of(scratch.size()) >= decoded_scratch(k, bits), "the scratch is too small");
   const EncodedWeight<Bits> weight{data.data(), bits, is_signed, tables ? tables->data() : nullptr,
                                    tables ? n / size_of(tables->shape(0)) : 1, data_or_null(scale), data_or_null(offset),
-                                   offset_base, block, k};
+                                   offset_base, block, n, k};
   const EncodedOut to{data_or_null(bias), out.data(), n};
   const float* from = arranged.data();
   float* free_floats = scratch.data();

@@ -9,8 +9,6 @@ namespace mlpress {
 
 // Entries of a table; one for fewer bits repeats until it is full.
 constexpr int64_t table_entries = 16;
-// Elements behind the end of scales and offsets that may be read.
-constexpr int64_t parameter_padding = 16;
 
 // A weight [n, k]: scale * (value - offset), a scale and an offset for each block of a row.
 template <typename Bits>
@@ -24,7 +22,7 @@ struct EncodedWeight {
   const uint8_t* offset;  // the same as int8, less than it is by `offset_base`; null for 0
   float offset_base;
   int64_t block;
-  int64_t k;
+  int64_t n, k;
 };
 
 // Where the results of some rows of x and some rows of the weight go: out[row of x * step + row of weight].

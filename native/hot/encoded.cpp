@@ -40,16 +40,35 @@ void unpack_some(const uint8_t* data, int64_t bytes, Lanes table, Lanes (&out)[C
   C::unpack(padded, table, out);
 }
 
+// Sixteen elements of an array at a time, which may reach over its end, where there are zeros.
+template <typename T>
+struct Guarded {
+  const T* elements;
+  int64_t safe;  // the first place from which sixteen elements are not there
+  T end[2 * kLanes] = {};
+
+  Guarded(const T* array, int64_t count) : elements(array), safe(count < kLanes ? 0 : count - kLanes + 1) {
+    if (array) memcpy(end, array + safe, static_cast<size_t>(count - safe) * sizeof(T));
+  }
+  const T* from(int64_t i) const { return i < safe ? elements + i : end + (i - safe); }
+};
+
 // Scale and offset of each lane of a chunk.
 template <typename Bits>
 struct Parameters {
   const EncodedWeight<Bits>& weight;
-  int64_t blocks;   // of a row
-  int64_t chunk;    // elements of a chunk
-  Words spread;     // for each lane, which of a chunk's blocks it belongs to
+  int64_t blocks;  // of a row
+  int64_t chunk;   // elements of a chunk
+  Guarded<Bits> scales;
+  Guarded<uint8_t> offsets;
+  Words spread;  // for each lane, which of a chunk's blocks it belongs to
 
   Parameters(const EncodedWeight<Bits>& w, int64_t chunk_elements)
-      : weight(w), blocks(w.k / w.block), chunk(chunk_elements) {
+      : weight(w),
+        blocks(w.k / w.block),
+        chunk(chunk_elements),
+        scales(w.scale, w.n * blocks),
+        offsets(w.offset, w.n * blocks) {
     uint8_t of_lane[4 * kLanes] = {};  // words of which only the lowest byte is not zero
     for (int64_t lane = 0; lane < kLanes && w.block < chunk && blocks > 1; ++lane) {
       of_lane[4 * lane] = static_cast<uint8_t>(lane * (chunk / kLanes) / w.block);
@@ -59,10 +78,10 @@ struct Parameters {
 
   int64_t first(int64_t row, int64_t c) const { return row * blocks + c * chunk / weight.block; }
   Lanes scale(int64_t row, int64_t c) const {
-    return look_up(Floats<Bits>::load_lanes(weight.scale + first(row, c)), spread);
+    return look_up(Floats<Bits>::load_lanes(scales.from(first(row, c))), spread);
   }
   Lanes offset(int64_t row, int64_t c) const {
-    return look_up(load_i8(weight.offset + first(row, c)) + all(weight.offset_base), spread);
+    return look_up(load_i8(offsets.from(first(row, c))) + all(weight.offset_base), spread);
   }
 };
 
@@ -110,8 +129,10 @@ void multiply_one(const float* x, const EncodedWeight<Bits>& weight, const Param
     const float* from = x + c * C::size;
     MLPRESS_UNROLL
     for (int r = 0; r < kRows; ++r) {
+      const uint8_t* piece = data + r * row_bytes + c * C::bytes;
       Lanes values[C::vectors];
-      unpack_some<C>(data + r * row_bytes + c * C::bytes, row_bytes - c * C::bytes, table[r], values);
+      unpack_some<C>(piece, row_bytes - c * C::bytes, table[r], values);
+      prefetch(reinterpret_cast<const float*>(piece + kRows * row_bytes));  // for the rows that come next
       if (whole) {
         for (int v = 0; v < C::vectors; ++v) sums[r] = fma(load(from + 16 * v), values[v], sums[r]);
         continue;

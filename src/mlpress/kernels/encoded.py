@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlpress.kernels._backend import native
 from mlpress.kernels.reference import encoded as reference
-from mlpress.kernels.reference.encoded import PADDING, PackedWeight
+from mlpress.kernels.reference.encoded import PackedWeight
 
 _Float32 = NDArray[np.float32]
 
@@ -98,4 +98,4 @@ def _operands(weight: PackedWeight) -> tuple[Any, tuple[Any, ...]]:
     )
 
 
-__all__ = ["BITS", "PADDING", "PackedWeight", "Share", "fits", "is_fast", "linear"]
+__all__ = ["BITS", "PackedWeight", "Share", "fits", "is_fast", "linear"]

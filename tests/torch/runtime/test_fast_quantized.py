@@ -70,7 +70,7 @@ def quantized(net: nn.Module, example: Tensor, recipe: Recipe | Any = None, **ho
 def kernels(model: MLModel, **options: Any) -> Counter[str]:
     """Counts the modules and functions of fast kernels that a prediction uses."""
     graph = build("main", model.program.functions["main"], RunOptions(**options))
-    found = Counter(type(module).__name__ for module in graph.modules() if isinstance(module, layers._Layer))
+    found = Counter(type(module).__name__ for module in graph.modules() if isinstance(module, layers.Layer))
     named = {codes.add: "add", codes.look_up: "look_up", codes.max_pool: "max_pool"}
     return found + Counter(named[node.target] for node in graph.graph.nodes if node.target in named)
 
@@ -183,5 +183,5 @@ def test_weights_of_other_kinds_are_multiplied_in_float32():
 
 def test_the_module_of_a_model_is_exact():
     model = quantized(Block(), torch.randn(1, 3, 20, 20))
-    assert not any(isinstance(module, layers._Layer) for module in model.to_torch().modules())
+    assert not any(isinstance(module, layers.Layer) for module in model.to_torch().modules())
     assert {"stem_weight", "head_weight"} <= set(dict(model.to_torch().named_parameters()))

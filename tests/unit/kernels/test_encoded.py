@@ -8,15 +8,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from mlpress.kernels import encoded, packing
-from mlpress.kernels.encoded import PADDING, PackedWeight
+from mlpress.kernels.encoded import PackedWeight
 
 pytestmark = pytest.mark.usefixtures("variant")
 
 blocks = st.sampled_from([None, 8, 16, 32, 64, 128, 512])
-
-
-def padded(values: np.ndarray) -> np.ndarray:
-    return np.concatenate([values.reshape(-1), np.zeros(PADDING, values.dtype)])
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
@@ -57,8 +53,8 @@ def test_products(bits, shape, block, rows, scale_type, has_offset, base, signed
         bits=bits,
         signed=signed,
         tables=table,
-        scale=None if scale is None else padded(scale),
-        offset=None if offset is None else padded(offset),
+        scale=None if scale is None else scale.reshape(-1),
+        offset=None if offset is None else offset.reshape(-1),
         offset_base=base,
         shape=shape,
         block=block,

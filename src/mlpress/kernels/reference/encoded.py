@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from mlpress.kernels.reference import packing
 
 _Float32 = NDArray[np.float32]
-
-PADDING: Final = 16
-"""Zeros behind the scales and the offsets of a weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +23,8 @@ class PackedWeight:
         signed: Whether elements of 8 bits are int8; they are uint8 otherwise.
         tables: float32 [tables, 16]: values of elements below 8 bits, each table for as many rows. Those of
             fewer than 4 bits repeat. None for 8 bits, of which elements are the values.
-        scale: float16 or float32 [n * blocks + 16], row by row; None for 1.
-        offset: int8 [n * blocks + 16], less than it is by `offset_base`; None for 0.
+        scale: float16 or float32 [n * blocks], row by row; None for 1.
+        offset: int8 [n * blocks], less than it is by `offset_base`; None for 0.
         offset_base: See `offset`.
         shape: (n, k).
         block: Elements of a block.
@@ -61,8 +58,8 @@ def decode(weight: PackedWeight) -> _Float32:
         values = weight.tables[table[:, None], indices]
     blocks = values.reshape(n, k // weight.block, weight.block)
     if weight.offset is not None:
-        offset = weight.offset[:-PADDING].astype(np.float32) + np.float32(weight.offset_base)
+        offset = weight.offset.astype(np.float32) + np.float32(weight.offset_base)
         blocks = blocks - offset.reshape(n, -1, 1)
     if weight.scale is not None:
-        blocks = blocks * weight.scale[:-PADDING].astype(np.float32).reshape(n, -1, 1)
+        blocks = blocks * weight.scale.astype(np.float32).reshape(n, -1, 1)
     return blocks.reshape(n, k)

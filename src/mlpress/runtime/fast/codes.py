@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mlpress.kernels import affine, lookup
@@ -89,11 +88,6 @@ def image(codes: Tensor) -> Tensor:
     if codes.dim() == 5:
         return codes.contiguous(memory_format=torch.channels_last_3d)
     return codes.contiguous()
-
-
-def pad(codes: Tensor, pads: Sequence[tuple[int, int]], zero: int) -> Tensor:
-    """Returns the codes with zeros, as numbers, around the last axes."""
-    return F.pad(codes, [amount for pair in reversed(pads) for amount in pair], value=zero)
 
 
 def _dense(x: Tensor) -> Tensor:

@@ -6,14 +6,15 @@ arithmetic on the sum.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
-from mlpress.ops.padding import symmetric, window_pads
+from mlpress.ops.padding import Pads, pad_axes, symmetric, window_pads
 from mlpress.runtime.fast import codes as ops
 from mlpress.runtime.fast.activations import Activation
 from mlpress.runtime.fast.grid import Grid
@@ -61,78 +62,92 @@ def is_available() -> bool:
     return has_library and torch.cpu._is_vnni_supported()
 
 
-class _Layer(nn.Module):
-    """Keeps a weight laid out for the shape of the last input."""
+class Layer(nn.Module):
+    """A layer by an int8 weight, which is laid out for the shape of the last input."""
 
     def __init__(self, weight: IntegerWeight, bias: Tensor | None, source: Grid, finish: Finish) -> None:
+        """Takes what the input's codes stand for, and what is done with sums; `bias` is [channels out]."""
         super().__init__()
         self._weight = weight
         self._bias = None if bias is None else bias.detach().float().expand(len(weight.scale)).contiguous()
         self._scale = torch.from_numpy(weight.scale)
-        self._zeros = torch.zeros(len(weight.scale), dtype=torch.int32)
         self._source = source
         self._finish = finish
-        self._packed: tuple[tuple[int, ...], Tensor] | None = None
+        self._prepared: tuple[torch.Size, Callable[[Tensor], Tensor]] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns codes or float32 of codes."""
+        if self._prepared is None or self._prepared[0] != x.shape:
+            self._prepared = x.shape, self._prepare(x)
+        return self._prepared[1](x)
+
+    def _prepare(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """Returns the layer for inputs of the shape of `x`."""
+        raise NotImplementedError
 
     def _integers(self) -> Tensor:
         return torch.tensor(self._weight.integers())  # a copy: what is mapped cannot be written to
 
+    def _arguments(self, packed: Tensor) -> tuple[Any, ...]:
+        """Returns what oneDNN's operators take between the codes and the steps of a window."""
+        zeros = torch.zeros(len(self._scale), dtype=torch.int32)
+        return self._source.scale, self._source.zero, packed, self._scale, zeros, self._bias
 
-class QuantizedConv(_Layer):
-    """A convolution of codes, over one to three spatial axes."""
+
+class QuantizedConv(Layer):
+    """A convolution of codes [n, channels in, *spatial] over one to three spatial axes."""
 
     def __init__(
         self, weight: IntegerWeight, window: Window, bias: Tensor | None, source: Grid, finish: Finish
     ) -> None:
-        """Takes the weight [channels out, channels in / groups, *kernel]; `bias` [channels out]."""
+        """Takes the weight [channels out, channels in / groups, *kernel], and the rest as `Layer`."""
         super().__init__(weight, bias, source, finish)
         self._window = window
-        self._kernel = weight.encoding.shape[2:]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns codes or float32 [n, channels out, *spatial] of codes [n, channels in, *spatial]."""
-        window, source = self._window, self._source
+    def _prepare(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        window, kernel = self._window, self._weight.encoding.shape[2:]
         pads = window_pads(
-            "conv", window.pad_type, window.pad, x.shape[2:], self._kernel, window.strides, window.dilations
+            "conv", window.pad_type, window.pad, x.shape[2:], kernel, window.strides, window.dilations
         )
         padding = symmetric(pads)
-        if padding is None:
-            x, padding = ops.pad(x, pads, source.zero), [0] * len(pads)
-        strides, dilations, flat = list(window.strides), list(window.dilations), x.dim() == 3
-        if flat:
-            x, strides, padding, dilations = x.unsqueeze(2), [1, *strides], [0, *padding], [1, *dilations]
-        x = ops.image(x)
-        steps = (strides, padding, dilations, window.groups)
-        if self._packed is None or self._packed[0] != tuple(x.shape):
-            self._packed = tuple(x.shape), self._pack(x, flat, steps)
-        operator = getattr(torch.ops.onednn, _CONVOLUTIONS[x.dim()]).default
-        weight = (self._packed[1], self._scale, self._zeros)
-        result: Tensor = operator(
-            x, source.scale, source.zero, *weight, self._bias, *steps, *self._finish.arguments()
-        )
-        return result.squeeze(2) if flat else result
-
-    def _pack(self, x: Tensor, flat: bool, steps: tuple[Any, ...]) -> Tensor:
-        integers = self._integers()
-        if flat:
+        to_image = partial(_image, pads=() if padding is not None else pads, zero=self._source.zero)
+        integers, flat = self._integers(), x.dim() == 3
+        steps = [list(window.strides), padding or [0] * len(pads), list(window.dilations)]
+        if flat:  # one axis: as two, of which the first is 1
             integers = integers.unsqueeze(2)
-        packed: Tensor = torch.ops.onednn.qconv_prepack(
-            integers, self._scale, self._source.scale, self._source.zero, *steps, list(x.shape)
+            steps = [[neutral, *each] for neutral, each in zip((1, 0, 1), steps, strict=True)]
+        shape = list(to_image(x).shape)
+        packed = torch.ops.onednn.qconv_prepack(
+            integers, self._scale, self._source.scale, self._source.zero, *steps, window.groups, shape
         )
-        return packed
+        arguments = (*self._arguments(packed), *steps, window.groups, *self._finish.arguments())
+        operator = getattr(torch.ops.onednn, _CONVOLUTIONS[len(shape)]).default
+
+        def run(codes: Tensor) -> Tensor:
+            result: Tensor = operator(to_image(codes), *arguments)
+            return result.squeeze(2) if flat else result
+
+        return run
 
 
-class QuantizedLinear(_Layer):
-    """A linear layer of codes by a weight [features out, features in]."""
+class QuantizedLinear(Layer):
+    """A linear layer of codes [..., features in] by a weight [features out, features in]."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns codes or float32 [..., features out] of codes [..., features in]."""
-        rows = x.reshape(-1, x.shape[-1])
-        if self._packed is None or self._packed[0] != tuple(rows.shape):
-            packed = torch.ops.onednn.qlinear_prepack(self._integers(), list(rows.shape))
-            self._packed = tuple(rows.shape), packed
-        source, weight = self._source, (self._packed[1], self._scale, self._zeros)
-        result: Tensor = torch.ops.onednn.qlinear_pointwise.default(
-            rows, source.scale, source.zero, *weight, self._bias, *self._finish.arguments()
-        )
-        return result.reshape(*x.shape[:-1], -1)
+    def _prepare(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        rows = [x.shape[:-1].numel(), x.shape[-1]]
+        packed = torch.ops.onednn.qlinear_prepack(self._integers(), rows)
+        arguments = (*self._arguments(packed), *self._finish.arguments())
+        shape = (*x.shape[:-1], len(self._scale))
+
+        def run(codes: Tensor) -> Tensor:
+            result: Tensor = torch.ops.onednn.qlinear_pointwise.default(codes.reshape(rows), *arguments)
+            return result.reshape(shape)
+
+        return run
+
+
+def _image(codes: Tensor, pads: Pads, zero: int) -> Tensor:
+    """Returns codes as oneDNN's convolutions take them, with `pads` of zeros, as numbers, around them."""
+    if pads:
+        codes = pad_axes(codes, pads, zero)
+    return ops.image(codes.unsqueeze(2) if codes.dim() == 3 else codes)

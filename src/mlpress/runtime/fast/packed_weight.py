@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mlpress.bits import INT4, INT8, UINT4, UINT8, Tensor
 from mlpress.encoding import Affine, Dense, Encoding, Lut, decode
 from mlpress.kernels import encoded
-from mlpress.kernels.encoded import PADDING, PackedWeight
+from mlpress.kernels.encoded import PackedWeight
 
 _UNSIGNED_MIDDLE: Final = 128
 """What offsets of uint8 are stored less by, to be int8."""
@@ -81,6 +81,7 @@ def _tables(table: Encoding) -> npt.NDArray[np.float32]:
 
 
 def _each_row(parameters: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
-    """Returns parameters [rows or groups of them, blocks] for each of `n` rows, padded."""
-    rows = np.repeat(parameters, n // len(parameters), axis=0)
-    return np.concatenate([rows.reshape(-1), np.zeros(PADDING, rows.dtype)])
+    """Returns parameters [rows or groups of them, blocks] for each of `n` rows, one axis."""
+    if len(parameters) < n:
+        parameters = np.repeat(parameters, n // len(parameters), axis=0)
+    return np.ascontiguousarray(parameters).reshape(-1)
