@@ -1,4 +1,4 @@
-"""The command line: `mlpress inspect`, `compress`, `decompress`, `diff` and `predict`.
+"""The command line: `mlpress compress`, `verify` and the other commands of `app`.
 
 Only the standard library and Typer are imported before a command runs, so that help appears at once.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from mlpress.cli.bench import bench
 from mlpress.cli.compress import compress
 from mlpress.cli.convert import convert
 from mlpress.cli.decompress import decompress
@@ -46,3 +47,4 @@ app.command()(decompress)
 app.command()(diff)
 app.command()(predict)
 app.command()(verify)
+app.command()(bench)

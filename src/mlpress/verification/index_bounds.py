@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from mlpress.bits import Tensor
@@ -31,6 +31,15 @@ _LOOKUPS: Final = ("gather", "gather_along_axis")
 
 Origins = Mapping[str, int]
 """Inputs that integers come from, with what was added to them."""
+
+
+def common_bounds(functions: Iterable[Function]) -> dict[str, int]:
+    """Returns the smallest of the `index_bounds` of all `functions` for each input."""
+    bounds: dict[str, int] = {}
+    for function in functions:
+        for name, bound in index_bounds(function).items():
+            bounds[name] = min(bound, bounds.get(name, bound))
+    return bounds
 
 
 def index_bounds(function: Function) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlpress.errors import MlpressError
 from mlpress.models import Interface, MLModel, as_mlmodel
-from mlpress.verification.index_bounds import index_bounds
+from mlpress.verification.index_bounds import common_bounds
 from mlpress.verification.inner_values import InnerValues
 from mlpress.verification.pairing import check_interfaces, pair, same_label
 from mlpress.verification.random_inputs import random_inputs
@@ -147,10 +147,7 @@ def _drawn(reference: Side, model: Side, count: int, seed: int) -> Iterator[Samp
         raise MlpressError("two torch modules describe no inputs to draw: samples are needed")
     if count < 1:
         raise MlpressError(f"count is {count}; allowed: 1 or more")
-    bounds: dict[str, int] = {}
-    for side in described:
-        for name, bound in index_bounds(side.function).items():
-            bounds[name] = min(bound, bounds.get(name, bound))
+    bounds = common_bounds(side.function for side in described)
     return random_inputs(described[0].interface, described[-1].interface, bounds, count, seed)
 
 

@@ -19,7 +19,8 @@ def python(code: str) -> str:
 def test_help_says_what_exit_codes_mean(run: Run) -> None:
     outcome = run("--help")
     assert outcome.code == 0
-    for word in ("inspect", "compress", "decompress", "diff", "predict", "verify", "Exit codes", "--strict"):
+    commands = ("inspect", "compress", "decompress", "diff", "predict", "verify", "bench")
+    for word in (*commands, "Exit codes", "--strict"):
         assert word in outcome.out
 
 

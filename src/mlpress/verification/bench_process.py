@@ -1,0 +1,121 @@
+"""A process of its own for a package whose predictions are timed: its memory is that of one model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from mlpress.errors import MlpressError
+from mlpress.models import MLModel
+
+_WARMING: Final = 3
+"""Predictions that are not counted: the first ones make buffers and fill caches."""
+
+_STATUS: Final = Path("/proc/self/status")
+
+
+class BenchProcess:
+    """Predicts with one package for one sample, each time it is asked to."""
+
+    def __init__(self, path: Path, sample: Mapping[str, Any]) -> None:
+        """Prepares a process, which opens the package at `path` once it is entered."""
+        self._path = path
+        context = get_context("spawn")  # a fork would share the memory that is to be measured
+        self._pipe, self._theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(self._theirs, path, sample), daemon=True)
+
+    def __enter__(self) -> BenchProcess:
+        self._process.start()
+        self._theirs.close()  # so that reading fails once the process has ended
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.join()
+        self._pipe.close()
+
+    def start(self) -> int | None:
+        """Waits until the model runs and returns what memory it takes.
+
+        Returns:
+            Bytes of private memory that the process holds, after a few predictions, above what it held
+            before it opened the package; mapped files are not counted. None where the system does not tell.
+
+        Raises:
+            MlpressError: The model cannot be run, or its process ended.
+        """
+        memory: int | None = self._answer()
+        return memory
+
+    def predict(self) -> float:
+        """Predicts once and returns the seconds it took.
+
+        Raises:
+            MlpressError: The prediction failed, or the process ended.
+        """
+        with suppress(OSError):  # that the process has ended shows in the answer
+            self._pipe.send(None)
+        seconds: float = self._answer()
+        return seconds
+
+    def _answer(self) -> Any:
+        try:
+            answer = self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            raise MlpressError(
+                f"the process that ran {self._path} ended with code {self._process.exitcode}; "
+                f"it may have run out of memory"
+            ) from None
+        if isinstance(answer, MlpressError):
+            raise answer
+        return answer
+
+
+def _serve(pipe: Connection, path: Path, sample: Mapping[str, Any]) -> None:
+    """What the process does: tells the memory that the model takes, then predicts for each message."""
+    try:
+        predict, memory = _started(path, sample)
+        pipe.send(memory)
+        while True:
+            pipe.recv()
+            start = time.perf_counter()
+            predict()
+            pipe.send(time.perf_counter() - start)
+    except EOFError:  # who asked is gone
+        return
+    except Exception as error:  # whatever it is, it belongs to the one who asks
+        pipe.send(error if isinstance(error, MlpressError) else MlpressError(f"{path}: {error!r}"))
+
+
+def _started(path: Path, sample: Mapping[str, Any]) -> tuple[Callable[[], Any], int | None]:
+    """Returns what predicts, and the memory that it has taken by now."""
+    with suppress(ModuleNotFoundError):  # without torch, the first prediction says what is missing
+        import mlpress.runtime  # noqa: F401  code is no memory of the model
+    before = _private_memory()
+    model = MLModel(path)
+    state = model.make_state() if model.interface.states else None
+
+    def predict() -> Any:
+        return model.predict(sample, state)
+
+    for _ in range(_WARMING):
+        predict()
+    after = _private_memory()
+    return predict, None if before is None or after is None else max(0, after - before)
+
+
+def _private_memory() -> int | None:
+    """Returns the bytes that only this process has; None where the system has no such file."""
+    if not _STATUS.exists():
+        return None
+    lines = _STATUS.read_text().splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")), None)
