@@ -104,10 +104,14 @@ class Runner:
     def values(self, inputs: Inputs, state: State | None = None) -> Iterator[Tap]:
         """Runs the function once and yields the tensor that each operation makes, in program order.
 
+        It runs as far as it is read. Other runs may go on meanwhile: `module` is not told of `state`.
+
         Raises:
             MlpressError: As a call does.
         """
-        return taps(self.module, self.prepare(inputs, state))
+        arguments = self._arguments(inputs)
+        self._check_state(state)
+        return taps(self.module, arguments, {} if state is None else state.tensors)
 
     def prepare(self, inputs: Inputs, state: State | None = None) -> list[Tensor]:
         """Makes `module` use a state, and returns what it takes for inputs.
@@ -127,6 +131,13 @@ class Runner:
         return [_argument(inputs[name], kind).to(device) for name, kind in self.inputs.items()]
 
     def _bind(self, module: fx.GraphModule, state: State | None) -> None:
+        self._check_state(state)
+        for node in module.graph.find_nodes(op="get_attr"):
+            if "state" in node.meta:
+                assert state is not None  # the check above: there are states
+                setattr(module, str(node.target), state.tensors[node.meta["state"]])
+
+    def _check_state(self, state: State | None) -> None:
         given = {} if state is None else dict(state.types)
         if given != self.states:
             wanted = ", ".join(self.states) or "none"
@@ -134,10 +145,6 @@ class Runner:
                 "none was given (see make_state)" if state is None else f"the given one has {list(given)}"
             )
             raise MlpressError(f"the function has the states {wanted}; {problem}")
-        for node in module.graph.find_nodes(op="get_attr"):
-            if "state" in node.meta:
-                assert state is not None  # the check above: there are states
-                setattr(module, str(node.target), state.tensors[node.meta["state"]])
 
     def _warn_of_overflow(self) -> None:
         if self._rounding is None or self._rounding.overflow is None:

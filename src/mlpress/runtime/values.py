@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,17 +25,25 @@ class Tap:
     tensor: Tensor
 
 
-def taps(module: fx.GraphModule, arguments: Sequence[Any]) -> Iterator[Tap]:
+def taps(module: fx.GraphModule, arguments: Sequence[Any], states: Mapping[str, Tensor]) -> Iterator[Tap]:
     """Runs `module`, which `build` made, and yields its tensors in program order.
 
     A value is let go after its last use, as when the module runs by itself. Values inside the blocks of
     control flow are not shown.
+
+    Args:
+        module: Is not changed, its own states included.
+        arguments: What it takes.
+        states: By name, the states to use in place of its own; changed in place.
     """
     interpreter = fx.Interpreter(module)
     interpreter.args_iter = iter(arguments)
     for node in module.graph.nodes:
-        with torch.no_grad():
-            result = interpreter.run_node(node)
+        if "state" in node.meta:
+            result = states[node.meta["state"]]
+        else:
+            with torch.no_grad():
+                result = interpreter.run_node(node)
         interpreter.env[node] = result
         for dead in interpreter.user_to_last_uses.get(node, ()):
             del interpreter.env[dead]

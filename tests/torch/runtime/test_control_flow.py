@@ -122,6 +122,18 @@ def test_states_are_independent_and_can_be_read_and_written() -> None:
         one.read("cache")
 
 
+def test_values_are_those_of_their_own_state_whatever_runs_meanwhile() -> None:
+    run = Runner(accumulator(), "main")
+    mine, other = run.make_state(), run.make_state()
+    mine.write("total", np.array([10.0, 20.0]))
+    values = run.values({"x": np.ones(2)}, mine)
+    run({"x": np.ones(2)}, other)
+
+    assert {tap.name: tap.tensor.tolist() for tap in values}["now"] == [11, 21]
+    np.testing.assert_array_equal(mine.read("total"), [11, 21])
+    np.testing.assert_array_equal(other.read("total"), [1, 1])
+
+
 def test_function_with_states_needs_one_of_its_own() -> None:
     run = Runner(accumulator(), "main")
     stateless = Runner(cond_program(), "main")
