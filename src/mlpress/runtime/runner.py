@@ -97,6 +97,8 @@ class Runner:
         arguments = self._arguments(inputs)
         with self._lock, torch.inference_mode():
             self._bind(self._used, state)
+            if self._rounding is not None:
+                self._rounding.overflow = None  # `values` may have left one
             outputs = self._run(*arguments)
             self._warn_of_overflow()
         return {name: self._result(name, value) for name, value in outputs.items()}
@@ -147,10 +149,8 @@ class Runner:
             raise MlpressError(f"the function has the states {wanted}; {problem}")
 
     def _warn_of_overflow(self) -> None:
-        if self._rounding is None or self._rounding.overflow is None:
-            return
-        warnings.warn(str(self._rounding.overflow), Float16RangeWarning, stacklevel=3)
-        self._rounding.overflow = None
+        if self._rounding is not None and self._rounding.overflow is not None:
+            warnings.warn(str(self._rounding.overflow), Float16RangeWarning, stacklevel=3)
 
     def _result(self, name: str, value: Tensor) -> Any:
         if self._classifier is not None and name in (self._classifier.label, self._classifier.probabilities):

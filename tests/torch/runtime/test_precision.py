@@ -60,6 +60,14 @@ def test_infinity_that_is_there_already_is_no_overflow() -> None:
         run({"x": np.array([np.inf, 1.0])})
 
 
+def test_a_warning_is_about_the_run_that_gives_it() -> None:
+    run = Runner(square_then_scale(), "main", FAITHFUL)
+    list(run.values({"x": np.array([300.0, 1.0])}))  # these leave the range, and nobody is told
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run({"x": np.array([2.0, 1.0])})
+
+
 def test_values_shows_each_operation_in_order() -> None:
     taps = list(Runner(square_then_scale(), "main", FAITHFUL).values({"x": np.array([3.0, 1.0])}))
 
