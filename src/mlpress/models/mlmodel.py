@@ -167,8 +167,8 @@ class MLModel:
 
         Returns:
             The outputs by name, or a list of such dictionaries: arrays of the element types in the
-            description (float16 stays float16); images of pillow; for a classifier its label, ``str`` or
-            ``int``, and the probabilities by label. A number has the shape ``(1,)``.
+            description, but float32 for float16, as from coremltools; images of pillow; for a classifier its
+            label, ``str`` or ``int``, and the probabilities by label. A number has the shape ``(1,)``.
 
         Raises:
             MlpressError: A value is missing, unknown, or not what the model takes, which the message says. A

@@ -1,4 +1,4 @@
-"""From what users hand in to arrays of the element type that a model takes."""
+"""Between the arrays that users hand in or get and the element types of a model."""
 
 from __future__ import annotations
 
@@ -38,6 +38,15 @@ def to_array(what: str, value: Any, dtype: DType) -> npt.NDArray[Any]:
         _check_whole(what, array, dtype)
     with np.errstate(over="ignore"):
         return array.astype(dtype.storage, order="C", copy=False)
+
+
+def from_array(array: npt.NDArray[Any], dtype: DType) -> npt.NDArray[Any]:
+    """Returns `array`, of `dtype` in the model, as users get it: half precision as float32.
+
+    So does coremltools, and scripts written for it go on computing with it, where float16 would round and
+    overflow, and torch would refuse to mix it with float32.
+    """
+    return array.astype(np.float32 if dtype == bits.FLOAT16 else dtype.storage, copy=False)
 
 
 def _numpy(what: str, value: Any) -> npt.NDArray[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mlpress.models.prediction.arrays import from_array
 from mlpress.models.prediction.features import ArrayFeature, DictionaryFeature, Feature, ImageFeature
 from mlpress.models.prediction.images import to_image
 
@@ -17,9 +18,9 @@ def from_program(features: Mapping[str, Feature], results: Mapping[str, Any]) ->
         results: An array for each; a classifier's label, and its probabilities by label.
 
     Returns:
-        Arrays of the element types of `features`; images of pillow; ``int``, ``float`` and ``str`` for
-        numbers and strings; dictionaries from label to probability. An array without axes gets one of size 1,
-        as in Core ML.
+        Arrays of the element types of `features`, float32 for float16 (see `from_array`); images of pillow;
+        ``int``, ``float`` and ``str`` for numbers and strings; dictionaries from label to probability. An
+        array without axes gets one of size 1, as in Core ML.
 
     Raises:
         MlpressError: A result cannot be the image that it is described as, or pillow is not installed.
@@ -30,7 +31,7 @@ def from_program(features: Mapping[str, Feature], results: Mapping[str, Any]) ->
 def _converted(feature: Feature, result: Any) -> Any:
     match feature:
         case ArrayFeature():
-            array = result.astype(feature.dtype.storage, copy=False)
+            array = from_array(result, feature.dtype)
             return array if array.ndim else array.reshape(1)
         case ImageFeature():
             return to_image(feature, result)

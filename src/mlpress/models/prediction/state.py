@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from mlpress.models.prediction.arrays import to_array
+from mlpress.models.prediction.arrays import from_array, to_array
 
 if TYPE_CHECKING:
     from mlpress.runtime import State
@@ -26,12 +26,15 @@ class MLState:
         self.values = values
 
     def read_state(self, name: str) -> npt.NDArray[Any]:
-        """Returns a copy of the state called `name`, in the shape and element type of the model.
+        """Returns a copy of the state called `name`, in the shape of the model and its element type.
+
+        Half precision comes as float32, as from coremltools.
 
         Raises:
             MlpressError: There is no such state.
         """
-        return self.values.read(name)
+        array = self.values.read(name)
+        return from_array(array, self.values.types[name].dtype)
 
     def write_state(self, name: str, value: npt.ArrayLike) -> None:
         """Sets the state called `name`.
