@@ -1,13 +1,17 @@
-"""Memory for the large results of operators, used again when its last user is gone.
+"""Memory for large tensors that malloc would clear too often, or keep too long.
 
 What malloc gets from the system for a large block it gives back when the block is freed, so that each run of
-a network would have the same memory cleared again, which can take longer than to fill it.
+a network would have the same memory cleared again, which can take longer than to fill it. After a few of
+them, it takes such blocks from memory that it keeps instead, and small ones come to lie in their gaps: one
+large tensor after another would take the memory of many.
 """
 
 from __future__ import annotations
 
+import mmap
 import weakref
 from collections import deque
+from collections.abc import Sequence
 from math import prod
 from typing import Any, Final
 
@@ -18,6 +22,9 @@ from torch import Tensor
 
 LARGE: Final = 1 << 23
 """Elements of float32 from which a block is large: malloc keeps smaller ones for itself."""
+
+_APART: Final = 1 << 20
+"""Bytes from which it is worth the while to ask the system."""
 
 _KEPT: Final = 4
 
@@ -37,6 +44,14 @@ def empty_image(n: int, channels: int, height: int, width: int) -> Tensor:
     image = block[-block.__array_interface__["data"][0] % 64 // 4 :][:size].reshape(shape)
     weakref.finalize(image, _spare.append, block).atexit = False
     return torch.from_numpy(image).permute(0, 3, 1, 2)
+
+
+def empty_apart(shape: Sequence[int], *, dtype: torch.dtype) -> Tensor:
+    """Returns a tensor whose memory, where it is large, is the system's again once the tensor is gone."""
+    size = prod(shape) * dtype.itemsize
+    if size < _APART:
+        return torch.empty(tuple(shape), dtype=dtype)
+    return torch.frombuffer(mmap.mmap(-1, size), dtype=dtype).reshape(tuple(shape))
 
 
 def _block(size: int) -> npt.NDArray[Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mlpress import bits
-from mlpress.encoding import Encoding, decode
+from mlpress.encoding import Dense, Encoding, decode_rows, row_ranges
 from mlpress.mil import Constant, Literal
 from mlpress.ops import torch_dtype
+from mlpress.runtime.buffers import empty_apart
 
 
 def carrier(dtype: bits.DType) -> torch.dtype:
@@ -17,17 +20,27 @@ def carrier(dtype: bits.DType) -> torch.dtype:
     return torch.float32 if dtype.is_float else torch_dtype(dtype)
 
 
-def tensor(data: Encoding | Literal) -> Tensor:
-    """Returns a numeric constant decoded, floats as float32, in memory of its own."""
-    if isinstance(data, Literal):
-        if not isinstance(data.value, bits.Tensor):
-            raise TypeError(f"a constant of type {data.type} is no tensor")
-        array, dtype = data.value.numpy(), data.value.dtype
-    else:
-        array, dtype = decode(data), data.dtype
-    made = torch.empty(array.shape, dtype=carrier(dtype))
-    np.copyto(made.numpy(), array, casting="same_kind")
+def tensor(data: Encoding | Literal, empty: Callable[..., Tensor] = torch.empty) -> Tensor:
+    """Returns a numeric constant decoded, floats as float32, in memory of its own.
+
+    It is decoded a part at a time, so that there is no second copy.
+
+    Args:
+        data: The constant.
+        empty: Makes the tensor, of a shape and a `dtype`.
+    """
+    encoding = Dense(_values(data)) if isinstance(data, Literal) else data
+    made = empty(encoding.shape, dtype=carrier(encoding.dtype))
+    rows = np.atleast_1d(made.numpy())
+    for start, stop in row_ranges(encoding):
+        np.copyto(rows[start:stop], decode_rows(encoding, start, stop), casting="same_kind")
     return made
+
+
+def _values(literal: Literal) -> bits.Tensor:
+    if not isinstance(literal.value, bits.Tensor):
+        raise TypeError(f"a constant of type {literal.type} is no tensor")
+    return literal.value
 
 
 class EncodedWeight(nn.Module):
@@ -39,4 +52,4 @@ class EncodedWeight(nn.Module):
 
     def forward(self, anchor: Tensor) -> Tensor:
         """Returns the dense weight on the device of `anchor`."""
-        return tensor(self.constant.data).to(anchor.device)
+        return tensor(self.constant.data, empty_apart).to(anchor.device)

@@ -3,18 +3,11 @@
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 from mlpress import MLModel
-from mlpress.bits import FLOAT16, Tensor
-from mlpress.encoding import Dense
-from mlpress.mil import Block, Constant, Function, Operation, Opset, Program, TensorType, Value
-from mlpress.package import ModelFile, save
-from mlpress.package.mapped import map_file
-from mlpress.package.proto.model_pb2 import Model
+from tests.large_package import write_large_package
 
 WEIGHTS = 24
 SHAPE = (2048, 2048)
@@ -41,30 +34,6 @@ model.save(Path(large).with_name("compressed.mlpackage"))
 are only read do not count."""
 
 
-def write_model(path: Path, weights: int, shape: tuple[int, int]) -> Path:
-    """Writes linear layers whose weights are never all in memory."""
-    values = np.random.default_rng(0).standard_normal(shape, np.float32).astype(np.float16)
-    raw = path.with_suffix(".bin")
-    with raw.open("wb") as file:
-        for _ in range(weights):
-            file.write(values.data)
-    mapped = map_file(raw)
-    raw.unlink()
-    size = 2 * shape[0] * shape[1]
-    x = Value("x", TensorType(FLOAT16, (1, shape[1])))
-    operations: list[Operation | Constant] = []
-    outputs = []
-    for index in range(weights):
-        tensor = Tensor(FLOAT16, shape, mapped[index * size : (index + 1) * size])
-        value = Value(f"weight_{index}", TensorType(FLOAT16, shape))
-        weight = Constant(value.name, value, Dense(tensor))
-        y = Value(f"y_{index}", TensorType(FLOAT16, (1, shape[0])))
-        operations += [weight, Operation("linear", f"linear_{index}", {"x": x, "weight": weight.output}, [y])]
-        outputs.append(y)
-    main = Function([x], Opset.CoreML8, Block([], operations, outputs))
-    return save(ModelFile(Model(specificationVersion=9), Program({"main": main})), path)
-
-
 def compress_within(bound, small, large, folder, steps):
     """Compresses the large model by a recipe in another process that may not take more than `bound` bytes."""
     recipe = folder / "recipe.yaml"
@@ -76,8 +45,8 @@ def compress_within(bound, small, large, folder, steps):
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("memory")
-    small = write_model(folder / "small.mlpackage", 1, (64, 64))
-    yield small, write_model(folder / "large.mlpackage", WEIGHTS, SHAPE)
+    small = write_large_package(folder / "small.mlpackage", 1, (64, 64))
+    yield small, write_large_package(folder / "large.mlpackage", WEIGHTS, SHAPE)
     shutil.rmtree(folder)
 
 

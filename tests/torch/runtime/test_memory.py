@@ -1,0 +1,79 @@
+"""With encoded weights a model runs in the memory of one decoded weight, however many it has."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlpress import Quantize, compress
+from tests.large_package import write_large_package
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's memory limits")
+
+WEIGHTS = 24
+SHAPE = (2048, 2048)
+DECODED_BYTES = 4 * SHAPE[0] * SHAPE[1]
+BOUND = 4 * DECODED_BYTES
+
+RUN = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+import torch
+from mlpress import MLModel
+from mlpress.runtime import Runner, RunOptions
+
+weights, small, large, bound = sys.argv[1:]
+torch.set_num_threads(1)
+
+def run(path):
+    runner = Runner(MLModel(path).program, "main", RunOptions(weights=weights))
+    (x,) = runner.inputs.values()
+    return runner({"x": np.ones(x.shape)})
+
+run(small)
+status = Path("/proc/self/status").read_text().splitlines()
+used = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:"))
+resource.setrlimit(resource.RLIMIT_DATA, (used + int(bound),) * 2)
+outputs = run(large)
+assert all(output.any() for output in outputs.values())
+print(len(outputs))
+"""
+"""Limits private memory to what the interpreter has with all code loaded, plus the bound."""
+
+
+def run_within(bound: int, weights: str, packages: tuple[Path, Path]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", RUN, weights, *map(str, packages), str(bound)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """A small package and a large one, of int4 weights."""
+    folder = tmp_path_factory.mktemp("memory")
+    made = []
+    for name, count, shape in (("small", 1, (64, 64)), ("large", WEIGHTS, SHAPE)):
+        plain = write_large_package(folder / f"{name}-plain.mlpackage", count, shape)
+        path = folder / f"{name}.mlpackage"
+        compress(plain, Quantize(dtype="int4", weight_threshold=0), strict=True).model.save(path)
+        made.append(path)
+    yield made[0], made[1]
+    shutil.rmtree(folder)
+
+
+def test_a_model_of_six_times_the_bound_runs_within_it(packages: tuple[Path, Path]) -> None:
+    assert WEIGHTS * DECODED_BYTES == 6 * BOUND
+    done = run_within(BOUND, "encoded", packages)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{WEIGHTS}\n"
+
+
+def test_decoded_weights_do_not_fit(packages: tuple[Path, Path]) -> None:
+    done = run_within(BOUND, "decoded", packages)
+    assert done.returncode != 0
+    assert "allocate memory" in done.stderr or "MemoryError" in done.stderr
