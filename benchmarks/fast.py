@@ -20,8 +20,9 @@ from torch.nn import functional
 
 import mlpress
 from benchmarks import convert_work
-from benchmarks.latency import Encoder, medians, milliseconds
+from benchmarks.latency import Encoder
 from benchmarks.table import Row
+from benchmarks.taking_turns import medians, milliseconds
 from mlpress import MLModel, Palettize, Quantize, Step, compress, quantize_activations
 from tests.zoo.torchvision_operators import provide_operators
 

@@ -1,27 +1,24 @@
-"""Rows about running models, plain and compiled, beside torch and onnxruntime: one thread, one process."""
+"""Rows about running models, plain and compiled, beside torch and onnxruntime: one thread each."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
-import mlpress
 from benchmarks import convert_work
+from benchmarks.measure import run_child
+from benchmarks.running import SIDES, write
 from benchmarks.table import Row
+from benchmarks.taking_turns import medians, milliseconds
 from benchmarks.torch_tasks import Sentences
-from mlpress.runtime import Runner, RunOptions
 from tests.zoo.torchvision_operators import provide_operators
 
 _BATCHES = (1, 16)
-_ROUNDS = 9
 _TOKENS = 128
 
 
@@ -43,9 +40,13 @@ def latency(folder: Path) -> Iterator[Row]:
     provide_operators()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    path, tiny = folder / "latency", folder / "latency-tiny"
+    write(nn.Sequential(nn.Linear(8, 8), nn.ReLU()).eval(), torch.rand(1, 8), tiny)
     for name, network in (("ResNet-50", convert_work.resnet50()[0]), ("MiniLM", Encoder().eval())):
         for batch in _BATCHES:
-            yield from _rows(f"{name}, batch {batch}", network, _example(name, batch), folder)
+            write(network, _example(name, batch), path)
+            yield from _times(f"{name}, batch {batch}", path)
+            yield from _memory(f"{name}, batch {batch}", path, tiny)
 
 
 def _example(name: str, batch: int) -> Tensor:
@@ -57,73 +58,31 @@ def _example(name: str, batch: int) -> Tensor:
     )
 
 
-def _rows(work: str, network: nn.Module, example: Tensor, folder: Path) -> Iterator[Row]:
-    package, graph = folder / "latency.mlpackage", str(folder / "latency.onnx")
-    model = mlpress.convert(network, inputs=[example], compute_precision=mlpress.precision.FLOAT32)
-    model.save(package)
-    torch.onnx.export(network, (example,), graph, input_names=["x"], dynamo=False, verbose=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(graph, options)
-
-    start = time.perf_counter()
-    program = mlpress.MLModel(package).program
-    plain = Runner(program, "main")
-    loading = time.perf_counter() - start
-    compiled = Runner(program, "main", RunOptions(compile=True))
-    (name,) = plain.inputs
-    array = example.numpy()
-    seconds = medians(
-        {
-            "torch": lambda: network(example),
-            "plain": lambda: plain({name: array}),
-            "compiled": lambda: compiled({name: array}),
-            "onnxruntime": lambda: session.run(None, {"x": array}),
-        }
-    )
-    ours, torchs = seconds["plain"], seconds["torch"]
-    yield Row(
-        "latency",
-        f"{work}: as it is, over torch",
-        milliseconds(ours),
-        milliseconds(torchs),
-        ours / torchs,
-        1.1,
-        "at most",
-        "",
-    )
-    ours, theirs = seconds["compiled"], seconds["onnxruntime"]
-    yield Row(
-        "latency",
-        f"{work}: compiled, over onnxruntime",
-        milliseconds(ours),
-        milliseconds(theirs),
-        ours / theirs,
-        1.0,
-        "at most",
-        "",
-    )
+def _times(work: str, path: Path) -> Iterator[Row]:
+    runs, loading = {}, {}
+    for side, load in SIDES.items():
+        start = time.perf_counter()
+        runs[side] = load(path)
+        loading[side] = time.perf_counter() - start
+    seconds = medians(runs)
+    for ours, peer, target in (("plain", "torch", 1.1), ("compiled", "onnxruntime", 1.0)):
+        words = [milliseconds(seconds[side]) for side in (ours, peer)]
+        ratio = seconds[ours] / seconds[peer]
+        yield Row("latency", f"{work}: {ours}, over {peer}", *words, ratio, target)
     if work == "ResNet-50, batch 1":
-        yield Row(
-            "latency", "load of ResNet-50, seconds", f"{loading:.2f} s", "", loading, 0.3, "at most", ""
-        )
+        seen = loading["plain"]
+        yield Row("latency", "load of ResNet-50, seconds", f"{seen:.2f} s", "", seen, 0.3)
 
 
-def medians(work: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Returns medians of processor time in seconds, which other programs disturb least; rounds take turns."""
-    taken: dict[str, list[float]] = {name: [] for name in work}
-    with torch.inference_mode():
-        for call in work.values():
-            call()
-            call()
-        for _ in range(_ROUNDS):
-            for name, call in work.items():
-                start = time.process_time()
-                call()
-                taken[name].append(time.process_time() - start)
-    return {name: median(times) for name, times in taken.items()}
-
-
-def milliseconds(seconds: float) -> str:
-    """Returns a time in words."""
-    return f"{1000 * seconds:.1f} ms"
+def _memory(work: str, path: Path, tiny: Path) -> Iterator[Row]:
+    """Loads and runs a network in a process for each side."""
+    most = {
+        side: run_child("benchmarks.running", (side, str(path), str(tiny)), f"{work} with {side}").memory
+        for side in SIDES
+    }
+    for ours, peer in (("plain", "torch"), ("compiled", "onnxruntime")):
+        mine, theirs = most[ours], most[peer]
+        if mine is not None and theirs is not None:
+            words = [f"{1e-6 * nbytes:.0f} MB" for nbytes in (mine, theirs)]
+            topic = "running: most private memory above that of a tiny network; share of the peer's"
+            yield Row(topic, f"{work}: {ours}, over {peer}", *words, mine / theirs, None)
