@@ -9,10 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from mlpress.errors import InvalidProgramError
 from mlpress.ops import activation
-from tests.torch.ops.draws import Array, assert_close, floats, seeded, tensor
+from tests.torch.ops.draws import Array, assert_close, floats, seeded, seeds, tensor
 
 _erf = np.vectorize(math.erf, otypes=[float])
 
@@ -104,20 +105,27 @@ def test_unknown_mode_of_gelu() -> None:
         activation.gelu(torch.zeros(1), "FAST")
 
 
-@pytest.mark.parametrize("spatial", [(), (4,), (4, 5), (2, 3, 4)])
-def test_parameters_of_channels(spatial: tuple[int, ...]) -> None:
-    x, alpha, beta = seeded(1, 2, 3, *spatial), seeded(2, 3), seeded(3, 3)
+@settings(max_examples=25)
+@given(
+    shape=arrays.array_shapes(min_dims=2, max_dims=5, min_side=0, max_side=4),
+    seed=seeds,
+)
+def test_parameters_of_channels(shape: tuple[int, ...], seed: int) -> None:
+    channels = shape[1]
+    x, alpha, beta = seeded(seed, *shape), seeded(seed + 1, channels), seeded(seed + 2, channels)
     prelu = activation.prelu(tensor(x), tensor(alpha))
     softplus = activation.softplus_parametric(tensor(x), tensor(alpha), tensor(beta))
-    for channel in range(3):
+    assert prelu.shape == softplus.shape == shape
+    for channel in range(channels):
         part = _double(x[:, channel])
         assert_close(prelu[:, channel], np.where(part > 0, part, alpha[channel] * part))
         assert_close(softplus[:, channel], alpha[channel] * np.logaddexp(beta[channel] * part, 0))
 
 
 @settings(max_examples=25)
-@given(x=floats((2, 3, 4), low=-100, high=100), axis=st.integers(-3, 2))
-def test_softmax(x: Array, axis: int) -> None:
+@given(x=floats(arrays.array_shapes(min_dims=1, max_dims=4, max_side=4), low=-100, high=100), data=st.data())
+def test_softmax(x: Array, data: st.DataObject) -> None:
+    axis = data.draw(st.integers(-x.ndim, x.ndim - 1))
     powers = np.exp(_double(x) - _double(x).max(axis, keepdims=True))
     assert_close(activation.softmax(tensor(x), axis), powers / powers.sum(axis, keepdims=True))
 

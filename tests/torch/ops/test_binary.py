@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from mlpress.ops import binary
-from tests.torch.ops.draws import assert_close, tensor
+from tests.torch.ops.draws import Array, assert_close, tensor
 
 ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "add": np.add,
@@ -36,6 +36,26 @@ LOGIC: dict[str, Callable[[Any, Any], Any]] = {
 }
 broadcastable = arrays.mutually_broadcastable_shapes(num_shapes=2, min_side=0, max_side=3, max_dims=4)
 whole = st.integers(-50, 50)
+Pair = tuple[Array, Array]
+
+
+def pairs(
+    kind: Any, xs: st.SearchStrategy[Any], ys: st.SearchStrategy[Any]
+) -> st.SearchStrategy[tuple[Array, Array]]:
+    """Two arrays of `kind` that broadcast, with elements of `xs` and `ys`."""
+    return broadcastable.flatmap(
+        lambda shapes: st.tuples(
+            *(
+                arrays.arrays(kind, shape, elements=elements)
+                for shape, elements in zip(shapes.input_shapes, (xs, ys), strict=True)
+            )
+        )
+    )
+
+
+def _each(function: Callable[[Any, Any], Any], x: Array, y: Array) -> Array:
+    """Returns `function`, of Python's own numbers, of each pair of elements."""
+    return np.vectorize(function, otypes=[float])(x, y)
 
 
 @pytest.mark.parametrize("name", [*ARITHMETIC, *COMPARISONS])
@@ -52,25 +72,35 @@ def test_numbers_broadcast(name: str, kind: Any, shapes: Any, data: st.DataObjec
 
 
 @pytest.mark.parametrize("name", LOGIC)
-def test_logic(name: str) -> None:
-    for x in (False, True):
-        for y in (False, True):
-            assert getattr(binary, name)(torch.tensor([x]), torch.tensor(y)).tolist() == [LOGIC[name](x, y)]
+@settings(max_examples=20)
+@given(pair=pairs(np.bool_, st.booleans(), st.booleans()))
+def test_logic(name: str, pair: Pair) -> None:
+    result = getattr(binary, name)(*map(tensor, pair))
+    np.testing.assert_array_equal(result.numpy(), LOGIC[name](*pair))
 
 
-@pytest.mark.parametrize("kind", [torch.float32, torch.int32])
-@given(x=whole, y=whole.filter(bool))
-def test_division_rounds_down_and_mod_has_the_sign_of_the_divisor(kind: torch.dtype, x: int, y: int) -> None:
-    left, right = torch.tensor(x, dtype=kind), torch.tensor(y, dtype=kind)
-    quotient, remainder = binary.floor_div(left, right), binary.mod(left, right)
-    assert (quotient.item(), remainder.item()) == (x // y, x % y)
-    assert quotient.dtype == remainder.dtype == kind
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+@settings(max_examples=50)
+@given(data=st.data())
+def test_division_rounds_down_and_mod_has_the_sign_of_the_divisor(kind: Any, data: st.DataObject) -> None:
+    x, y = data.draw(pairs(kind, whole, whole.filter(bool)))
+    quotient, remainder = binary.floor_div(tensor(x), tensor(y)), binary.mod(tensor(x), tensor(y))
+    assert quotient.dtype == remainder.dtype == tensor(x).dtype
+    np.testing.assert_array_equal(quotient.numpy(), _each(operator.floordiv, x, y))
+    np.testing.assert_array_equal(remainder.numpy(), _each(operator.mod, x, y))
 
 
-@given(x=whole, y=whole.filter(bool))
-def test_real_division_of_integers_drops_the_fraction(x: int, y: int) -> None:
-    result = binary.real_div(torch.tensor(x, dtype=torch.int32), torch.tensor(y, dtype=torch.int32))
-    assert result.dtype == torch.int32 and result.item() == int(x / y)
+@given(pair=pairs(np.int32, whole, whole.filter(bool)))
+def test_real_division_of_integers_drops_the_fraction(pair: Pair) -> None:
+    result = binary.real_div(*map(tensor, pair))
+    assert result.dtype == torch.int32
+    np.testing.assert_array_equal(result.numpy(), _each(lambda x, y: int(x / y), *pair))
+
+
+@given(pair=pairs(np.float32, st.floats(-8, 8, width=32), st.floats(0.125, 8, width=32)))
+def test_real_division_of_floats(pair: Pair) -> None:
+    x, y = pair
+    assert_close(binary.real_div(tensor(x), tensor(y)), x.astype(np.float64) / y)
 
 
 def test_real_division_of_floats_by_zero_is_infinite() -> None:
@@ -80,15 +110,17 @@ def test_real_division_of_floats_by_zero_is_infinite() -> None:
     )
 
 
-@given(x=st.floats(0.125, 8, width=32), y=st.floats(-3, 3, width=32))
-def test_power_of_floats(x: float, y: float) -> None:
-    assert_close(binary.pow(torch.tensor(x), torch.tensor(y)), x**y)
+@given(pair=pairs(np.float32, st.floats(0.125, 8, width=32), st.floats(-3, 3, width=32)))
+def test_power_of_floats(pair: Pair) -> None:
+    x, y = pair
+    assert_close(binary.pow(tensor(x), tensor(y)), x.astype(np.float64) ** y)
 
 
-@given(x=st.integers(-7, 7), y=st.integers(0, 9))
-def test_power_of_integers_is_exact(x: int, y: int) -> None:
-    result = binary.pow(torch.tensor([x], dtype=torch.int32), torch.tensor(y, dtype=torch.int32))
-    assert result.dtype == torch.int32 and result.tolist() == [x**y]
+@given(pair=pairs(np.int32, st.integers(-7, 7), st.integers(0, 9)))
+def test_power_of_integers_is_exact(pair: Pair) -> None:
+    result = binary.pow(*map(tensor, pair))
+    assert result.dtype == torch.int32
+    np.testing.assert_array_equal(result.numpy(), _each(operator.pow, *pair))
 
 
 @pytest.mark.parametrize("name", ["maximum", "minimum"])

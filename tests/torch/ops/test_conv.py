@@ -175,14 +175,25 @@ def test_conv_transpose_to_a_shape_is_the_transpose_of_conv(pad_type: str, size:
     assert float((forward * y).sum()) == pytest.approx(float((x * back).sum()), rel=1e-4)
 
 
-def test_quantized_weights_are_scaled_for_each_output_channel() -> None:
-    levels = torch.tensor([[[0, 100, 255]], [[7, 8, 9]]], dtype=torch.uint8)
-    scale, offset = torch.tensor([0.5, 2.0]), torch.tensor([-3.0, 1.0])
-    x = tensor(seeded(1, 1, 1, 5))
-    dense = levels.float() * scale[:, None, None] + offset[:, None, None]
-    assert torch.equal(conv_quantized(x, levels, "linear", scale, offset), conv(x, dense))
+@settings(max_examples=25, deadline=None)
+@given(geometry=geometries(), seed=seeds)
+def test_quantized_weights_are_scaled_for_each_output_channel(geometry: dict[str, Any], seed: int) -> None:
+    groups = geometry["groups"]
+    steps = {"strides": geometry["strides"], "dilations": geometry["dilations"], "groups": groups}
+    x, outputs = seeded(seed, 1, 2 * groups, *geometry["sizes"]), 3 * groups
+    levels = np.random.default_rng(seed).integers(0, 256, (outputs, 2, *geometry["kernel"]), np.uint8)
+    scale, offset = seeded(seed + 1, outputs) / 64, seeded(seed + 2, outputs)
+    each = (-1, *[1] * (x.ndim - 1))
+    dense = levels * scale.reshape(each) + offset.reshape(each)
+    expected = correlate(x, dense, pads=[(0, 0)] * (x.ndim - 2), **steps)
+    given_weight = (tensor(levels), "linear", tensor(scale), tensor(offset))
+    assert_close(conv_quantized(tensor(x), *given_weight, **steps), expected, 1e-3)
+
+
+def test_quantized_weights_without_their_table_are_refused() -> None:
+    one = torch.ones(1)
     with pytest.raises(UnsupportedModelError, match="'lut' has no table"):
-        conv_quantized(x, levels, "lut", scale, offset)
+        conv_quantized(torch.ones(1, 1, 5), torch.ones(1, 1, 3, dtype=torch.uint8), "lut", one, one)
 
 
 def test_weights_of_another_type_are_brought_to_that_of_x() -> None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mlpress.ops.crop_resize import crop_resize, crop_resize_rois
 from mlpress.ops.image import resize_bilinear
+from tests.torch.ops.draws import seeded, seeds, tensor
+from tests.torch.ops.test_image import MODES, point
+from tests.torch.ops.test_sample import sampled
 
 SQUARE = torch.arange(1.0, 17.0).reshape(1, 1, 4, 4)
 
@@ -43,6 +48,32 @@ def test_a_crop_of_all_of_the_image_is_a_resize(mode: str, normalized: bool) -> 
     torch.testing.assert_close(cropped, resize_bilinear(x, 7, 3, mode), rtol=1e-5, atol=1e-5)
 
 
+sides = st.integers(1, 5)
+
+
+@given(sides, sides, sides, sides, st.sampled_from(MODES), st.booleans(), seeds)
+@settings(max_examples=80, deadline=None)
+def test_crops_are_sampled_point_by_point(
+    height: int, width: int, new_height: int, new_width: int, mode: str, normalized: bool, seed: int
+) -> None:
+    x = seeded(seed, 2, 3, height, width)
+    random = np.random.default_rng(seed)
+    corners = np.sort(random.uniform(-0.5, 1.2, (4, 2, 2)), axis=1) * [height, width]
+    boxes = corners.reshape(4, 4).astype(np.float32)  # top, left, bottom, right
+    indices = random.integers(0, 2, 4).astype(np.int32)
+    asked = (new_height, new_width, normalized, 1.0, "CORNERS_HEIGHT_FIRST", mode, 7.0)
+    result = crop_resize(tensor(x), tensor(boxes), tensor(indices), *asked)
+    assert result.shape == (4, 3, new_height, new_width)
+    scale = [height - 1, width - 1] if normalized else [1, 1]
+    for n, i, j in np.ndindex(4, new_height, new_width):
+        top, left, bottom, right = boxes[n].astype(float) * [*scale, *scale]
+        row = top + point(i, bottom - top + 1, new_height, mode)
+        column = left + point(j, right - left + 1, new_width, mode)
+        inside = 0 <= row <= height - 1 and 0 <= column <= width - 1
+        expected = sampled(x[indices[n]], row, column, "border", 0) if inside else [7.0] * 3
+        np.testing.assert_allclose(result[n, :, i, j], expected, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     "mode, box",
     [
@@ -61,15 +92,20 @@ def test_ways_to_write_a_box(mode: str, box: list[float]) -> None:
     torch.testing.assert_close(halves, corners)
 
 
-def test_regions_of_older_opsets() -> None:
-    x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
-    boxes = torch.tensor([[0.0, 1.0, 2.0, 4.0], [1.0, 1.0, 3.0, 3.0], [0.5, 0.5, 1.0, 1.0]])
-    every = crop_resize_rois(x, boxes.reshape(3, 1, 4, 1, 1), 2, 3)
-    assert every.shape == (3, 2, 3, 2, 3)
-    for image in range(2):
-        indices = torch.full((3,), image)
-        torch.testing.assert_close(every[:, image], crop_resize(x, boxes, indices, 2, 3))
-    named = torch.cat([torch.tensor([[1.0], [0.0], [1.0]]), boxes], 1).reshape(3, 1, 5, 1, 1)
-    one = crop_resize_rois(x, named, 2, 3)
-    assert one.shape == (3, 1, 3, 2, 3)
-    torch.testing.assert_close(one[:, 0], every[torch.arange(3), torch.tensor([1, 0, 1])])
+@given(st.integers(1, 3), st.integers(1, 3), st.tuples(sides, sides), st.tuples(sides, sides), seeds)
+@settings(max_examples=30, deadline=None)
+def test_regions_of_older_opsets(
+    images: int, count: int, size: tuple[int, int], target: tuple[int, int], seed: int
+) -> None:
+    x, random = tensor(seeded(seed, images, 3, *size)), np.random.default_rng(seed)
+    boxes = tensor(random.uniform(0, 4, (count, 4)).astype(np.float32))
+    every = crop_resize_rois(x, boxes.reshape(count, 1, 4, 1, 1), *target)
+    assert every.shape == (count, images, 3, *target)
+    for image in range(images):
+        indices = torch.full((count,), image)
+        torch.testing.assert_close(every[:, image], crop_resize(x, boxes, indices, *target))
+    chosen = torch.from_numpy(random.integers(0, images, count))
+    named = torch.cat([chosen[:, None].float(), boxes], 1).reshape(count, 1, 5, 1, 1)
+    one = crop_resize_rois(x, named, *target)
+    assert one.shape == (count, 1, 3, *target)
+    torch.testing.assert_close(one[:, 0], every[torch.arange(count), chosen])

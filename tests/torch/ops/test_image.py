@@ -76,13 +76,22 @@ def test_points_that_core_ml_documents(mode: str, width: int, points: list[float
     np.testing.assert_allclose(result.flatten(), points, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("align_corners", [False, True])
-@pytest.mark.parametrize("scale", [(3, 4), (2.5, 2.0), (0.5, 0.75)])
-def test_upsample_bilinear_is_torchs(scale: tuple[float, float], align_corners: bool) -> None:
-    x = image(2, 3, 6, 8)
-    size = [math.floor(6 * scale[0]), math.floor(8 * scale[1])]
-    expected = F.interpolate(x, size, mode="bilinear", align_corners=align_corners)
-    torch.testing.assert_close(upsample_bilinear(x, *scale, align_corners), expected)
+scales = st.sampled_from([1, 2, 3, 1.5, 2.25, 2.75])
+
+
+@given(sizes, sizes, scales, scales, st.booleans(), st.sampled_from([(), (2,), (2, 3)]))
+@settings(max_examples=60, deadline=None)
+def test_upsampling_is_torchs(
+    height: int, width: int, high: float, wide: float, align_corners: bool, batch: tuple[int, ...]
+) -> None:
+    x = image(*batch, 2, height, width)
+    size = [math.floor(height * high), math.floor(width * wide)]
+    images = x.reshape(-1, 1, height, width)
+    smooth = F.interpolate(images, size, mode="bilinear", align_corners=align_corners)
+    result = upsample_bilinear(x, high, wide, align_corners)
+    torch.testing.assert_close(result, smooth.reshape(*x.shape[:-2], *size))
+    steps = F.interpolate(images, size, mode="nearest").reshape(*x.shape[:-2], *size)
+    assert torch.equal(upsample_nearest_neighbor(x, high, wide), steps)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +180,14 @@ def test_resize_refuses(arguments: dict[str, Any], problem: str) -> None:
         resize(image(2, 2), **arguments)
 
 
-def test_crop() -> None:
-    x = torch.arange(16.0).reshape(1, 4, 4)
-    assert crop(x, [0, 1], [1, 1]).tolist() == [[[1, 2], [5, 6], [9, 10]]]
+margins = st.tuples(st.integers(0, 3), st.integers(0, 3))
+
+
+@given(st.sampled_from([(), (2,), (2, 3)]), sizes, sizes, margins, margins)
+@settings(max_examples=30, deadline=None)
+def test_crop_drops_margins(
+    batch: tuple[int, ...], height: int, width: int, rows: tuple[int, int], columns: tuple[int, int]
+) -> None:
+    kept = image(*batch, height, width)
+    x = F.pad(kept, (*columns, *rows), value=9.0)
+    assert torch.equal(crop(x, rows, columns), kept)

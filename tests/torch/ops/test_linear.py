@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,12 +44,17 @@ def test_products_of_integers_are_exact() -> None:
     assert linear(x, y.t(), torch.tensor([10], dtype=torch.int32)).item() == matmul(x, y).item() + 10
 
 
-@pytest.mark.parametrize("width", [1, 2])
-def test_einsum_contracts_the_last_axis_with_the_third_last(width: int) -> None:
-    x, y = seeded(1, 2, 3, 2, 4), seeded(2, 1, 4, width, 5)
-    expected = np.zeros((2, 3, 2, 5))
-    for n, c, h, u in np.ndindex(*expected.shape):
-        expected[n, c, h, u] = x[n, c, h] @ y[0, :, min(h, width - 1), u]
+@settings(max_examples=25)
+@given(sizes=st.tuples(*[st.integers(1, 4)] * 5), shared=st.tuples(st.booleans(), st.booleans()), seed=seeds)
+def test_einsum_contracts_the_last_axis_with_the_third_last(
+    sizes: tuple[int, ...], shared: tuple[bool, bool], seed: int
+) -> None:
+    n, c, h, w, u = sizes
+    images, width = 1 if shared[0] else n, 1 if shared[1] else h
+    x, y = seeded(seed, n, c, h, w), seeded(seed + 1, images, w, width, u)
+    expected = np.zeros((n, c, h, u))
+    for at in np.ndindex(*expected.shape):
+        expected[at] = x[at[:3]].astype(np.float64) @ y[at[0] % images, :, at[2] % width, at[3]]
     assert_close(einsum((tensor(x), tensor(y)), "nchw,nwhu->nchu"), expected)
     assert_close(einsum((tensor(x[0]), tensor(y[0])), "abc,cbd->abd"), expected[0])
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mlpress.errors import InvalidProgramError
 from mlpress.ops.lists import list_gather, list_length, list_read, list_scatter, list_write, make_list
@@ -25,6 +29,28 @@ def test_a_write_leaves_the_old_list_alone() -> None:
     new = list_write(old, 1, torch.ones(2))
     assert [x.tolist() for x in old] == [[0, 0]] * 3
     assert [x.tolist() for x in new] == [[0, 0], [1, 1], [0, 0]]
+
+
+@given(st.lists(st.integers(0, 3), max_size=3), st.integers(0, 4), st.data())
+@settings(max_examples=50, deadline=None)
+def test_lists_do_what_pythons_do(shape: list[int], length: int, data: Any) -> None:
+    ours = make_list(shape, length, anchor=ANCHOR)
+    theirs = [torch.zeros(shape)] * length
+    for step in range(3):
+        places = data.draw(st.lists(st.integers(0, 6), max_size=3))
+        values = torch.randn(len(places), *shape, generator=torch.Generator().manual_seed(step))
+        if len(places) == 1:
+            ours = list_write(ours, places[0], values[0])
+        else:
+            ours = list_scatter(ours, places, values)
+        for place, value in zip(places, values, strict=True):
+            theirs += [torch.zeros(shape)] * (place + 1 - len(theirs))
+            theirs[place] = value
+    assert list_length(ours, anchor=ANCHOR).item() == len(theirs)
+    assert all(torch.equal(list_read(ours, index), element) for index, element in enumerate(theirs))
+    if theirs:
+        asked = data.draw(st.lists(st.integers(0, len(theirs) - 1), min_size=1, max_size=4))
+        assert torch.equal(list_gather(ours, asked), torch.stack([theirs[index] for index in asked]))
 
 
 def test_a_list_grows() -> None:

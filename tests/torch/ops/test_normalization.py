@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from mlpress.ops import normalization
 from tests.torch.ops.draws import Array, assert_close, seeded, seeds, tensor
@@ -48,11 +48,14 @@ def test_instance_norm(spatial: tuple[int, ...], seed: int, epsilon: float) -> N
     assert_close(affine, plain * _channels(gamma, x) + _channels(beta, x), 1e-4)
 
 
-@pytest.mark.parametrize("shape", [(3, 4, 5), (2, 3, 4, 5), (2, 1, 3, 4, 5)])
-def test_l2_norm_divides_by_the_length_over_the_last_three_axes(shape: tuple[int, ...]) -> None:
-    x = seeded(1, *shape)
-    length = np.sqrt((x.astype(np.float64) ** 2).sum((-3, -2, -1), keepdims=True) + 0.25)
-    assert_close(normalization.l2_norm(tensor(x), 0.25), x / length)
+@settings(max_examples=25)
+@given(shape=arrays.array_shapes(min_dims=3, max_dims=5, max_side=4), seed=seeds, epsilon=epsilons)
+def test_l2_norm_divides_by_the_length_over_the_last_three_axes(
+    shape: tuple[int, ...], seed: int, epsilon: float
+) -> None:
+    x = seeded(seed, *shape)
+    length = np.sqrt((x.astype(np.float64) ** 2).sum((-3, -2, -1), keepdims=True) + epsilon)
+    assert_close(normalization.l2_norm(tensor(x), epsilon), x / length)
 
 
 @settings(max_examples=60)
@@ -74,13 +77,15 @@ def test_layer_norm_is_over_all_axes_by_default() -> None:
     assert_close(normalization.layer_norm(tensor(x)), _normalized(x, (0, 1), 1e-5))
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5])
-@pytest.mark.parametrize("spatial", [(4,), (3, 2)])
-def test_local_response_norm_looks_at_neighbouring_channels(size: int, spatial: tuple[int, ...]) -> None:
-    x = seeded(1, 2, 6, *spatial)
+@settings(max_examples=25)
+@given(size=st.integers(1, 5), channels=st.integers(1, 6), spatial=spatial_shapes, seed=seeds)
+def test_local_response_norm_looks_at_neighbouring_channels(
+    size: int, channels: int, spatial: tuple[int, ...], seed: int
+) -> None:
+    x = seeded(seed, 2, channels, *spatial)
     squares = x.astype(np.float64) ** 2
     expected = np.empty_like(squares)
-    for channel in range(6):
+    for channel in range(channels):
         first = channel - size // 2
         total = squares[:, max(first, 0) : first + size].sum(1)
         expected[:, channel] = x[:, channel] / (2 + 0.5 / size * total) ** 0.75

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from mlpress.errors import InvalidProgramError
 from mlpress.ops.quantization import dequantize, quantize
@@ -13,7 +16,7 @@ from tests.torch.ops.draws import Array, floats, tensor
 
 @settings(max_examples=50)
 @given(
-    x=floats((2, 3), low=-300, high=300),
+    x=floats(low=-300, high=300),
     exponent=st.integers(-6, 3),
     zero_point=st.integers(-128, 127),
     signed=st.booleans(),
@@ -26,6 +29,7 @@ def test_quantize_is_rounding_to_levels(x: Array, exponent: int, zero_point: int
     limits = np.iinfo(kind)
     expected = [min(max(round(float(v) / scale) + int(zero), limits.min), limits.max) for v in x.flat]
     assert levels.flatten().tolist() == expected
+    assert levels.shape == x.shape
 
 
 @pytest.mark.parametrize("kind", [torch.int8, torch.uint8])
@@ -38,15 +42,25 @@ def test_all_levels_survive_a_round_trip(kind: torch.dtype, zero_point: int | No
     assert torch.equal(quantize(dequantize(levels, scale, zero), scale, name, zero), levels)
 
 
-@pytest.mark.parametrize("axis", [1, -2])
-def test_each_slice_has_its_own_scale_and_zero_point(axis: int) -> None:
-    levels = torch.arange(-12, 12, dtype=torch.int8).reshape(2, 3, 4)
-    scale, zero = torch.tensor([0.5, 2, 1]), torch.tensor([0, -3, 9], dtype=torch.int8)
-    values = dequantize(levels, scale, zero, axis)
-    for index in range(3):
-        part = (levels[:, index].float() - zero[index]) * scale[index]
-        assert torch.equal(values[:, index], part)
-    assert torch.equal(quantize(values, scale, "int8", zero, axis), levels)
+@settings(max_examples=50)
+@given(
+    shape=arrays.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4),
+    kind=st.sampled_from([np.int8, np.uint8]),
+    data=st.data(),
+)
+def test_each_slice_has_its_own_scale_and_zero_point(
+    shape: tuple[int, ...], kind: Any, data: st.DataObject
+) -> None:
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    exponents = data.draw(arrays.arrays(np.int32, shape[axis], elements=st.integers(-6, 3)))
+    levels = data.draw(arrays.arrays(kind, shape))
+    scale, zero = np.exp2(exponents).astype(np.float32), data.draw(arrays.arrays(kind, shape[axis]))
+    along = [-1 if place == axis % len(shape) else 1 for place in range(len(shape))]
+    values = dequantize(tensor(levels), tensor(scale), tensor(zero), axis)
+    expected = (levels.astype(np.float32) - zero.reshape(along)) * scale.reshape(along)
+    np.testing.assert_array_equal(values.numpy(), expected, strict=True)
+    name = np.dtype(kind).name
+    assert torch.equal(quantize(values, tensor(scale), name, tensor(zero), axis), tensor(levels))
 
 
 def test_ties_go_to_even_levels() -> None:

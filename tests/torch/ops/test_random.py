@@ -7,6 +7,8 @@ from functools import partial
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mlpress.errors import InvalidProgramError
 from mlpress.ops.random import random_bernoulli, random_categorical, random_normal, random_uniform
@@ -52,6 +54,28 @@ def test_distributions(seed: int) -> None:
     uniform = DRAWS["uniform"](seed=seed)
     assert -1 <= uniform.min() < -0.99 and 2.99 < uniform.max() < 3
     assert uniform.histc(4, -1, 3) / MANY == pytest.approx([0.25] * 4, abs=0.02)
+
+
+@given(
+    st.lists(st.integers(0, 3), max_size=4),
+    st.sampled_from([-1, 4]),
+    st.sampled_from([torch.float16, torch.float32]),
+)
+@settings(max_examples=30, deadline=None)
+def test_shapes_types_and_ranges(shape: list[int], seed: int, dtype: torch.dtype) -> None:
+    made = {"seed": seed, "result_dtype": dtype, "anchor": torch.empty(0)}
+    for draw in (
+        random_bernoulli(shape, 0.3, **made),
+        random_normal(shape, 3.0, 0.5, **made),
+        random_uniform(shape, -1.0, 3.0, **made),
+    ):
+        assert (list(draw.shape), draw.dtype) == (shape, dtype)
+    assert set(random_bernoulli(shape, 0.3, **made).flatten().tolist()) <= {0.0, 1.0}
+    uniform = random_uniform(shape, -1.0, 3.0, **made)
+    assert ((uniform >= -1) & (uniform <= 3)).all()
+    classes = random_categorical(torch.zeros(*shape, 5, dtype=dtype), size=2, seed=seed)
+    assert (list(classes.shape), classes.dtype) == ([*shape, 2], dtype)
+    assert ((classes >= 0) & (classes < 5) & (classes == classes.floor())).all()
 
 
 @pytest.mark.parametrize("mode", ["probs", "logits"])

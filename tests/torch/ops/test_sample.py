@@ -110,19 +110,27 @@ def test_resample_refuses_unknown_modes(parameter: str) -> None:
         )
 
 
-@pytest.mark.parametrize("rows", [1, 2])
-def test_affine_samples_at_transformed_places(rows: int) -> None:
-    rng = np.random.default_rng(rows)
-    x = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
-    matrix = rng.uniform(-1, 1, (rows, 6)).astype(np.float32)
-    given = ("bilinear", "constant", 0.0, NORMALIZED, True)
-    result = affine(torch.from_numpy(x), torch.from_numpy(matrix), 3, 2, *given)
-    for b, i, j in itertools.product(range(2), range(3), range(2)):
-        a = matrix[b % rows].astype(float)
-        across, down = -1 + 2 * j, -1 + i
+sides = st.integers(1, 5)
+
+
+@given(sides, sides, st.integers(2, 4), st.integers(2, 4), st.booleans(), st.integers(0, 100))
+@settings(max_examples=30, deadline=None)
+def test_affine_samples_at_transformed_places(
+    height: int, width: int, new_height: int, new_width: int, each_its_own: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(2, 3, height, width)).astype(np.float32)
+    matrix = rng.uniform(-1, 1, (2 if each_its_own else 1, 6)).astype(np.float32)
+    fixed = ("bilinear", "constant", 0.0, NORMALIZED, True)
+    result = affine(torch.from_numpy(x), torch.from_numpy(matrix), new_height, new_width, *fixed)
+    assert result.shape == (2, 3, new_height, new_width)
+    for b, i, j in itertools.product(range(2), range(new_height), range(new_width)):
+        a = matrix[b % len(matrix)].astype(float)
+        across, down = 2 * j / (new_width - 1) - 1, 2 * i / (new_height - 1) - 1
         column, row = a[0] * across + a[1] * down + a[2], a[3] * across + a[4] * down + a[5]
-        expected = sampled(x[b], (row + 1) / 2 * 3, (column + 1) / 2 * 4, "constant", 0.0)
-        np.testing.assert_allclose(result[b, :, i, j], expected, rtol=0, atol=1e-5)
+        at = (row + 1) / 2 * (height - 1), (column + 1) / 2 * (width - 1)
+        expected = sampled(x[b], *at, "constant", 0.0)
+        np.testing.assert_allclose(result[b, :, i, j], expected, rtol=0, atol=1e-4)
 
 
 def test_affine_refuses_what_core_ml_does_not_have() -> None:

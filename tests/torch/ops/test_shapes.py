@@ -63,11 +63,37 @@ def test_reshape(shape: tuple[int, ...], asked: list[int], expected: tuple[int, 
         assert reshape(x, asked).tolist() == counted(*shape).reshape(expected).tolist()
 
 
-def test_reshape_like_joins_parts_of_shapes() -> None:
-    x = torch.from_numpy(counted(6, 10))
-    references = (torch.empty(2, 3, 4), torch.empty(1, 5, 2))
-    result = reshape_like(x, references, [0, 1], [2, 0], [False, True])
-    assert result.shape == (2, 3, 5, 2)
+@given(shapes, st.data())
+@settings(max_examples=40, deadline=None)
+def test_reshape_to_a_shape_with_gaps(shape: tuple[int, ...], data: Any) -> None:
+    """Sizes are asked for as such, as 0 where they are those of x, counted from the right, and once as -1."""
+    array = counted(*shape)
+    split = data.draw(st.integers(0, len(shape)))
+    expected = (*shape[:split], 1, *shape[split:]) if data.draw(st.booleans()) else shape
+    asked, missing = list(expected), len(expected) - len(shape)
+    for axis, size in enumerate(expected):
+        copied = shape[axis - missing] if axis >= missing else 1
+        if size == copied and data.draw(st.booleans()):
+            asked[axis] = 0
+    if data.draw(st.booleans()):
+        asked[data.draw(st.integers(0, len(asked) - 1))] = -1
+    np.testing.assert_array_equal(reshape(torch.from_numpy(array), asked), array.reshape(expected))
+
+
+@given(st.lists(shapes, min_size=1, max_size=2), st.data())
+@settings(max_examples=40, deadline=None)
+def test_reshape_like_joins_parts_of_shapes(references: list[tuple[int, ...]], data: Any) -> None:
+    begins = [data.draw(st.integers(0, len(shape) - 1)) for shape in references]
+    ends = [data.draw(st.integers(b, len(s))) for b, s in zip(begins, references, strict=True)]
+    masks = [data.draw(st.booleans()) for _ in references]
+    expected = [
+        size
+        for shape, begin, end, to_the_end in zip(references, begins, ends, masks, strict=True)
+        for size in (shape[begin:] if to_the_end else shape[begin:end])
+    ]
+    array = counted(*expected).ravel()
+    result = reshape_like(torch.from_numpy(array), [torch.empty(s) for s in references], begins, ends, masks)
+    np.testing.assert_array_equal(result, array.reshape(expected))
 
 
 @given(shapes, st.data())

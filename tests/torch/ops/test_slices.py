@@ -62,12 +62,18 @@ def test_optional_parts() -> None:
     assert slice_by_index(x, [1, -2], [3, 4]).tolist() == [[6, 7], [10, 11]]
 
 
-def test_slice_by_size() -> None:
-    x = torch.arange(12).reshape(3, 4)
-    assert slice_by_size(x, [1, 0], [2, 1]).tolist() == [[4], [8]]
-    assert slice_by_size(x, [-2, -1], [1, 1]).tolist() == [[7]]
-    assert slice_by_size(x, [1, 2], [-1, -1]).tolist() == [[6, 7], [10, 11]]
-    assert slice_by_size(x, [0, 0], [0, 4]).shape == (0, 4)
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.data())
+@settings(max_examples=100, deadline=None)
+def test_slice_by_size_is_pythons(shape: list[int], data: Any) -> None:
+    begin, size, index = [], [], []
+    for length in shape:
+        first = data.draw(st.integers(0, length - 1))
+        count = data.draw(st.integers(0, length - first))
+        index.append(slice(first, first + count))
+        begin.append(data.draw(st.sampled_from([first, first - length])))
+        size.append(-1 if first + count == length and data.draw(st.booleans()) else count)
+    array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    np.testing.assert_array_equal(slice_by_size(torch.from_numpy(array), begin, size), array[tuple(index)])
 
 
 def test_a_slice_has_two_bounds_for_each_axis() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from mlpress.errors import InvalidProgramError
 from mlpress.ops.select import select
@@ -33,7 +34,7 @@ shapes = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 
 
 def floats(*sizes: int) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(len(sizes)).normal(size=sizes).astype(np.float32)
+    return np.asarray(np.random.default_rng(len(sizes)).normal(size=sizes), np.float32)
 
 
 @given(shapes, st.integers(1, 3), st.data())
@@ -111,21 +112,19 @@ def test_band_part_keeps_a_band(rows: int, columns: int, lower: int, upper: int)
     np.testing.assert_array_equal(band_part(torch.from_numpy(array), lower, upper), np.where(band, array, 0))
 
 
-@pytest.mark.parametrize(
-    "start, end, step, dtype",
-    [
-        (2, 9, 3, torch.int32),
-        (9, 2, -3, torch.int32),
-        (0.0, 1.0, 0.3, torch.float32),
-        (1.0, -1.0, -0.5, torch.float16),
-        (3, 3, 1, torch.int32),
-        (3, 1, 1, torch.int32),
-    ],
+@given(
+    st.integers(-9, 9),
+    st.integers(-9, 9),
+    st.integers(-5, 5).filter(bool),
+    st.sampled_from([(torch.int32, 1), (torch.float32, 4), (torch.float16, 4)]),
 )
-def test_range_is_numpys(start: float, end: float, step: float, dtype: torch.dtype) -> None:
-    result = range_1d(end, start, step, result_dtype=dtype, anchor=ANCHOR)
+@settings(max_examples=60, deadline=None)
+def test_range_is_numpys(start: int, end: int, step: int, kind: tuple[torch.dtype, int]) -> None:
+    dtype, parts = kind  # quarters are exact in floats
+    bounds = [bound if parts == 1 else bound / parts for bound in (end, start, step)]
+    result = range_1d(*bounds, result_dtype=dtype, anchor=ANCHOR)
     assert result.dtype == dtype
-    np.testing.assert_allclose(result.float(), np.arange(start, end, step), rtol=1e-3)
+    np.testing.assert_array_equal(result.float(), np.arange(bounds[1], bounds[0], bounds[2]))
 
 
 @given(st.lists(st.integers(0, 3), max_size=2).map(tuple), st.data())
@@ -140,13 +139,18 @@ def test_one_hot_marks_the_index(sizes: tuple[int, ...], data: Any) -> None:
     np.testing.assert_array_equal(result, expected)
 
 
-def test_filled_tensors() -> None:
-    made = fill([2, 0, 3], True, result_dtype=torch.bool, anchor=ANCHOR)
-    assert made.dtype == torch.bool
-    assert made.shape == (2, 0, 3)
-    like = fill_like(torch.zeros(2, 1), 2.5, result_dtype=torch.float16)
-    assert like.dtype == torch.float16
-    assert like.tolist() == [[2.5], [2.5]]
+@given(
+    st.lists(st.integers(0, 3), max_size=4).map(tuple),
+    st.sampled_from([(True, torch.bool), (2.5, torch.float16), (0.1, torch.float32), (-7, torch.int32)]),
+)
+@settings(max_examples=30, deadline=None)
+def test_filled_tensors(sizes: tuple[int, ...], kind: tuple[float, torch.dtype]) -> None:
+    value, dtype = kind
+    expected = np.full(sizes, value, str(dtype).removeprefix("torch."))
+    made = fill(list(sizes), value, result_dtype=dtype, anchor=ANCHOR)
+    like = fill_like(torch.zeros(sizes, dtype=torch.int32), value, result_dtype=dtype)
+    for result in (made, like):
+        np.testing.assert_array_equal(result.numpy(), expected, strict=True)
 
 
 @given(shapes)
@@ -158,18 +162,31 @@ def test_non_zero_is_numpys(sizes: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(result, np.argwhere(array))
 
 
-def test_shape_is_an_int32_vector() -> None:
-    assert shape(torch.zeros(2, 0, 3)).tolist() == [2, 0, 3]
-    assert shape(torch.zeros(())).shape == (0,)
-    assert shape(torch.zeros(2)).dtype == torch.int32
+@given(st.lists(st.integers(0, 3), max_size=5))
+@settings(max_examples=20, deadline=None)
+def test_shape_is_an_int32_vector(sizes: list[int]) -> None:
+    expected = np.array(sizes, np.int32)
+    np.testing.assert_array_equal(shape(torch.zeros(sizes)).numpy(), expected, strict=True)
 
 
-def test_identity_takes_anything() -> None:
-    for x in (torch.zeros(2), (torch.zeros(2),), {"a": 1.0}):
-        assert identity(x) is x
+@given(shapes)
+@settings(max_examples=5, deadline=None)
+def test_identity_takes_anything(sizes: tuple[int, ...]) -> None:
+    x = torch.from_numpy(floats(*sizes))
+    np.testing.assert_array_equal(identity(x), floats(*sizes))
+    for other in ((x,), {"a": 1.0}):
+        assert identity(other) is other
 
 
-def test_select_broadcasts_all_three() -> None:
-    cond = torch.tensor([[True], [False]])
-    a, b = torch.tensor([1.0, 2.0]), torch.tensor(9.0)
-    assert select(cond, a, b).tolist() == [[1, 2], [9, 9]]
+@given(
+    hnp.mutually_broadcastable_shapes(num_shapes=3, min_side=0, max_side=3, max_dims=4),
+    st.sampled_from([np.float32, np.int32, np.bool_]),
+)
+@settings(max_examples=40, deadline=None)
+def test_select_broadcasts_all_three(shapes: Any, kind: type) -> None:
+    cond, a, b = (
+        np.array(10 * floats(*sizes)).astype(dtype)
+        for sizes, dtype in zip(shapes.input_shapes, (np.bool_, kind, kind), strict=True)
+    )
+    result = select(*map(torch.from_numpy, (cond, a, b)))
+    np.testing.assert_array_equal(result.numpy(), np.where(cond, a, b), strict=True)
