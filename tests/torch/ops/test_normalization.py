@@ -59,14 +59,15 @@ def test_l2_norm_divides_by_the_length_over_the_last_three_axes(
 
 
 @settings(max_examples=60)
-@given(axes=st.lists(st.integers(0, 3), min_size=1, max_size=4, unique=True), seed=seeds, data=st.data())
-def test_layer_norm_over_any_axes(axes: list[int], seed: int, data: st.DataObject) -> None:
-    x, epsilon = seeded(seed, 2, 3, 4, 5), 1e-3
-    shape = [x.shape[axis] for axis in sorted(axes)]
-    gamma, beta = seeded(seed + 1, *shape), seeded(seed + 2, *shape)
+@given(shape=arrays.array_shapes(max_dims=5, max_side=4), seed=seeds, data=st.data())
+def test_layer_norm_over_any_axes(shape: tuple[int, ...], seed: int, data: st.DataObject) -> None:
+    x, epsilon, rank = seeded(seed, *shape), 1e-3, len(shape)
+    axes = data.draw(st.lists(st.sampled_from(range(rank)), min_size=1, unique=True))
+    sizes = [x.shape[axis] for axis in sorted(axes)]
+    gamma, beta = seeded(seed + 1, *sizes), seeded(seed + 2, *sizes)
     wide = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
     plain = _normalized(x, tuple(axes), epsilon)
-    given_axes = [axis - 4 if data.draw(st.booleans()) else axis for axis in axes]
+    given_axes = [axis - rank if data.draw(st.booleans()) else axis for axis in axes]
     assert_close(normalization.layer_norm(tensor(x), given_axes, epsilon=epsilon), plain, 1e-4)
     affine = normalization.layer_norm(tensor(x), given_axes, tensor(gamma), tensor(beta), epsilon)
     assert_close(affine, plain * gamma.reshape(wide) + beta.reshape(wide), 1e-4)

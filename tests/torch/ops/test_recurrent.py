@@ -28,6 +28,8 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 names = st.sampled_from(sorted(FUNCTIONS))
 steps = st.sampled_from([1, 2, 3, 9])  # torch's kernels are used for long sequences
 directions = st.sampled_from(["forward", "reverse"])
+Sizes = tuple[int, int, int]
+sizes = st.tuples(*[st.integers(1, 5)] * 3)  # of the batch, an input and a state
 
 
 def draw(seed: int, *shape: int) -> torch.Tensor:
@@ -46,10 +48,12 @@ def check(results: tuple[torch.Tensor, ...], states: list[Array], *last: Array, 
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-@given(steps, directions, names, st.booleans(), st.booleans())
+@given(steps, sizes, directions, names, st.booleans(), st.booleans())
 @settings(max_examples=25, deadline=None)
-def test_rnn(length: int, direction: str, activation: str, biased: bool, sequence: bool) -> None:
-    x, start, ih, hh, bias = draw(0, length, 2, 3), draw(1, 2, 4), draw(2, 4, 3), draw(3, 4, 4), draw(4, 4)
+def test_rnn(length: int, size: Sizes, direction: str, activation: str, biased: bool, sequence: bool) -> None:
+    n, inputs, width = size
+    x, start, bias = draw(0, length, n, inputs), draw(1, n, width), draw(4, width)
+    ih, hh = draw(2, width, inputs), draw(3, width, width)
     results = rnn(x, start, ih, hh, bias if biased else None, direction, sequence, activation)
     items, h, w, r, b = numpy(x, start, ih, hh, bias * biased)
     states = []
@@ -59,13 +63,26 @@ def test_rnn(length: int, direction: str, activation: str, biased: bool, sequenc
     check(results, states, h, sequence=sequence)
 
 
-@given(steps, directions, names, names, st.booleans(), st.booleans(), st.booleans())
+@given(steps, sizes, directions, names, names, st.booleans(), st.booleans(), st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_gru(
-    length: int, direction: str, inner: str, outer: str, biased: bool, sequence: bool, reset_after: bool
+    length: int,
+    size: Sizes,
+    direction: str,
+    inner: str,
+    outer: str,
+    biased: bool,
+    sequence: bool,
+    reset_after: bool,
 ) -> None:
-    x, start, ih, hh = draw(0, length, 2, 3), draw(1, 2, 4), draw(2, 12, 3), draw(3, 12, 4)
-    bias, more = draw(4, 12), draw(5, 12)
+    n, inputs, width = size
+    x, start, bias, more = (
+        draw(0, length, n, inputs),
+        draw(1, n, width),
+        draw(4, 3 * width),
+        draw(5, 3 * width),
+    )
+    ih, hh = draw(2, 3 * width, inputs), draw(3, 3 * width, width)
     given = (bias if biased else None, direction, sequence, inner, outer, reset_after)
     results = gru(x, start, ih, hh, *given, more)
     items, h, w, hidden, b, c = numpy(x, start, ih, hh, bias * biased, more)
@@ -77,7 +94,8 @@ def test_gru(
         if reset_after:
             o = FUNCTIONS[outer](of_o + r * to_o)
         else:
-            o = FUNCTIONS[outer](of_o + (r * h) @ hidden[4:8].T + b[4:8])
+            new = slice(width, 2 * width)
+            o = FUNCTIONS[outer](of_o + (r * h) @ hidden[new].T + b[new])
         h = (1 - z) * o + z * h
         states.append(h)
     check(results, states, h, sequence=sequence)
@@ -85,6 +103,7 @@ def test_gru(
 
 @given(
     steps,
+    sizes,
     directions,
     names,
     names,
@@ -97,6 +116,7 @@ def test_gru(
 @settings(max_examples=40, deadline=None)
 def test_lstm(
     length: int,
+    size: Sizes,
     direction: str,
     inner: str,
     cell: str,
@@ -106,8 +126,10 @@ def test_lstm(
     clip: float | None,
     sequence: bool,
 ) -> None:
-    x, h0, c0 = draw(0, length, 2, 3), draw(1, 2, 4), draw(2, 2, 4)
-    ih, hh, bias, peephole = draw(3, 16, 3), draw(4, 16, 4), draw(5, 16), draw(6, 12)
+    n, inputs, width = size
+    x, h0, c0 = draw(0, length, n, inputs), draw(1, n, width), draw(2, n, width)
+    ih, hh = draw(3, 4 * width, inputs), draw(4, 4 * width, width)
+    bias, peephole = draw(5, 4 * width), draw(6, 3 * width)
     results = lstm(
         x,
         h0,
@@ -127,10 +149,11 @@ def test_lstm(
     states = []
     for item in items[::-1] if direction == "reverse" else items:
         i, f, o, z = np.split(item @ w.T + h @ r.T + b, 4, 1)
-        i, f = FUNCTIONS[inner](i + p[:4] * c), FUNCTIONS[inner](f + p[4:8] * c)
+        to_i, to_f, to_o = np.split(p, 3)
+        i, f = FUNCTIONS[inner](i + to_i * c), FUNCTIONS[inner](f + to_f * c)
         c = f * c + i * FUNCTIONS[cell](z)
         c = c if clip is None else np.clip(c, -clip, clip)
-        h = FUNCTIONS[inner](o + p[8:] * c) * FUNCTIONS[outer](c)
+        h = FUNCTIONS[inner](o + to_o * c) * FUNCTIONS[outer](c)
         states.append(h)
     check(results, states, h, c, sequence=sequence)
 

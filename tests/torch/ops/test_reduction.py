@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from mlpress.errors import InvalidProgramError
 from mlpress.ops import reduction
@@ -30,20 +32,23 @@ REDUCTIONS: dict[str, Callable[..., Any]] = {
     "reduce_sum": np.sum,
     "reduce_sum_square": lambda x, **over: (x * x).sum(**over),
 }
-axes_of_four = st.none() | st.lists(st.integers(0, 3), max_size=4, unique=True)
+# So few elements that their product fits.
+shapes = arrays.array_shapes(min_dims=0, max_dims=4, max_side=3).filter(lambda shape: math.prod(shape) <= 36)
 
 
 @pytest.mark.parametrize("name", REDUCTIONS)
 @pytest.mark.parametrize("kind", [np.float32, np.int32])
 @settings(max_examples=20)
-@given(axes=axes_of_four, keep_dims=st.booleans(), from_end=st.booleans(), seed=seeds)
+@given(shape=shapes, keep_dims=st.booleans(), seed=seeds, data=st.data())
 def test_reductions_over_any_axes(
-    name: str, kind: Any, axes: list[int] | None, keep_dims: bool, from_end: bool, seed: int
+    name: str, kind: Any, shape: tuple[int, ...], keep_dims: bool, seed: int, data: st.DataObject
 ) -> None:
-    x = (1 + 2 * np.abs(seeded(seed, 2, 1, 3, 2))).astype(kind)
+    rank = len(shape)
+    x = (1 + np.abs(np.asarray(seeded(seed, *shape)))).astype(kind)
+    axes = data.draw(st.none() | st.lists(st.sampled_from(range(rank)), unique=True)) if rank else None
     over = None if axes is None else tuple(axes)
     expected = REDUCTIONS[name](x.astype(np.float64), axis=over, keepdims=keep_dims)
-    given_axes = None if axes is None else [axis - 4 * from_end for axis in axes]
+    given_axes = None if axes is None else [axis - rank * data.draw(st.booleans()) for axis in axes]
     result = getattr(reduction, name)(tensor(x), given_axes, keep_dims)
     assert result.dtype == tensor(x).dtype
     assert_close(result, np.trunc(expected + 1e-12) if kind is np.int32 else expected, 1e-4)
@@ -56,9 +61,12 @@ def test_reductions_of_a_scalar(name: str) -> None:
 
 
 @pytest.mark.parametrize("name, function", [("reduce_argmax", np.argmax), ("reduce_argmin", np.argmin)])
-@given(axis=st.integers(-3, 2), keep_dims=st.booleans(), seed=seeds)
-def test_indices_of_extremes(name: str, function: Any, axis: int, keep_dims: bool, seed: int) -> None:
-    x = (3 * seeded(seed, 3, 4, 5)).astype(np.int32)  # with ties
+@given(shape=arrays.array_shapes(max_dims=4, max_side=5), keep_dims=st.booleans(), seed=seeds, data=st.data())
+def test_indices_of_extremes(
+    name: str, function: Any, shape: tuple[int, ...], keep_dims: bool, seed: int, data: st.DataObject
+) -> None:
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    x = (3 * seeded(seed, *shape)).astype(np.int32)  # with ties
     result = getattr(reduction, name)(tensor(x), axis, keep_dims)
     assert result.dtype == torch.int32
     np.testing.assert_array_equal(result.numpy(), function(x, axis=axis, keepdims=keep_dims))
