@@ -9,7 +9,7 @@ import torch
 from mlpress.bits import FLOAT16, UINT4, Tensor
 from mlpress.encoding import Affine, Dense, decode
 from mlpress.errors import InvalidProgramError, UnsupportedModelError
-from mlpress.mil import Function, Operation, Opset, Program, Value
+from mlpress.mil import Function, Operation, Opset, Program, StateType, Value
 from mlpress.ops.builder import Builder
 from mlpress.runtime import Runner, RunOptions
 from tests.torch.runtime.programs import program, tensor_type
@@ -53,6 +53,23 @@ def test_module_has_gradients_and_hooks() -> None:
 
     assert seen == [1]
     assert module.dense_weight.grad.shape == (4, 3)
+
+
+@pytest.mark.parametrize("weights", ["decoded", "encoded"])
+def test_module_moves_to_another_device_with_all_that_it_makes(weights: str) -> None:
+    build = Builder(Opset.CoreML8)
+    x, total = build.input("x", tensor_type(2, 3)), build.input("total", StateType(tensor_type(2, 4)))
+    before = Value("before", tensor_type(2, 4))
+    build.operations.append(Operation("read_state", "before", {"input": total}, [before]))
+    y = build.op("linear", x=x, weight=build.constant(WEIGHT, "weight"), bias=np.ones(4, np.float32))
+    noise = build.op("random_normal", shape=[2, 4], mean=np.float32(0), seed=1)
+    scaled = build.op("mul", x=build.op("add", x=y, y=noise), y=np.float32(2))
+    out = build.op("add", "out", x=scaled, y=before)
+    build.operations.append(Operation("write_state", "write", {"input": total, "data": out}, []))
+    run = Runner(program(build, [x, total], [out]), "main", RunOptions(weights=weights))
+
+    result = run.module.to("meta")(torch.ones(2, 3, device="meta"))["out"]
+    assert (result.device.type, result.shape) == ("meta", (2, 4))
 
 
 def test_module_is_traced_whole_by_torch_compile() -> None:
