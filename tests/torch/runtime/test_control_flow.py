@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from mlpress.bits import FLOAT16, INT32
-from mlpress.errors import MlpressError
+from mlpress.errors import MlpressError, UnsupportedModelError
 from mlpress.mil import Block, Operation, Opset, Program, StateType, TensorType, Value
 from mlpress.ops.builder import Builder
-from mlpress.runtime import Runner
+from mlpress.runtime import Runner, RunOptions
+from mlpress.runtime.options import Precision
 from tests.torch.runtime.programs import program, tensor_type
 
 
@@ -47,6 +48,21 @@ def test_cond_runs_the_chosen_block(flag: int, expected: list[float]) -> None:
     result = Runner(cond_program(), "main")({"x": np.array([1.0, -3.0]), "flag": np.array([flag])})
 
     np.testing.assert_array_equal(result["cond"], expected)
+
+
+def test_unknown_operations_of_all_blocks_are_told_before_anything_runs() -> None:
+    built = cond_program()
+    cond = built.functions["main"].block.operations[-1]
+    for kind, block in zip(("warp", "bend"), cond.blocks, strict=True):
+        block.operations[-1].type = kind
+    with pytest.raises(UnsupportedModelError) as error:
+        Runner(built, "main")
+
+    assert str(error.value).splitlines() == [
+        "2 operations of the program cannot be run:",
+        "  warp 'doubled' in main/cond[0]: unknown op",
+        "  bend 'negated' in main/cond[1]: unknown op",
+    ]
 
 
 def while_program() -> Program:
@@ -120,6 +136,27 @@ def test_states_are_independent_and_can_be_read_and_written() -> None:
         one.write("total", np.ones(3))
     with pytest.raises(MlpressError, match="no state 'cache'; states: total"):
         one.read("cache")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_a_block_may_write_a_state(precision: Precision) -> None:
+    build = Builder(Opset.CoreML8)
+    kind = tensor_type(2, dtype=FLOAT16)
+    x, flag = build.input("x", kind), build.input("flag", tensor_type(1, dtype=INT32))
+    state = build.input("total", StateType(kind))
+    predicate = build.op("squeeze", x=build.op("cast", x=flag, dtype="bool"), axes=[0])
+    adding, keeping = nested(build), nested(build)
+    added = adding.op("add", "added", x=read_state(adding, state, "old"), y=x)
+    write_state(adding, state, added)
+    kept = read_state(keeping, state, "kept")
+    blocks = [adding.block([], [added]), keeping.block([], [kept])]
+    (y,) = structured(build, "cond", [kind], blocks, pred=predicate)
+    run = Runner(program(build, [x, flag, state], [y]), "main", RunOptions(precision=precision))
+    memory = run.make_state()
+
+    seen = [run({"x": np.ones(2), "flag": np.array([flag])}, memory)["cond"][0] for flag in (1, 0, 1)]
+    assert seen == [1, 1, 2]
+    assert memory.read("total").tolist() == [2, 2]
 
 
 def test_values_are_those_of_their_own_state_whatever_runs_meanwhile() -> None:
