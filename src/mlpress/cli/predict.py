@@ -33,7 +33,7 @@ def predict(
     """Run a model on given inputs; this needs PyTorch.
 
     Images are converted to the colours that the model takes, not resized. In a .npz file without a KEY, the
-    array of the input's name is taken.
+    array of the input's name is taken. States are zeros.
     """
     texts = split_pairs(inputs or ())
     if output is not None:
@@ -43,7 +43,8 @@ def predict(
     loaded = MLModel(model, function_name=function)
     values = read_values(texts, loaded.interface.inputs)
     with progress_bar("predicting"):
-        outputs = loaded.predict(values)
+        state = loaded.make_state() if loaded.interface.states else None
+        outputs = loaded.predict(values, state)
     if output is not None:
         save_results(outputs, output)
     if json:

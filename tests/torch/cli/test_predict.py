@@ -11,6 +11,7 @@ from mlpress.models import MLModel
 from tests.torch.models.packages import (
     WEIGHT,
     classifier_model,
+    counting_model,
     image_model,
     linear_model,
     scalar_model,
@@ -66,6 +67,13 @@ def test_a_table_shows_what_the_outputs_hold(run: Run, linear: Path, tmp_path: P
     statistics = [f"{number:.5g}" for number in (Y.min(), Y.max(), Y.mean(), Y.std())]
     assert rows(outcome.out)[-1] == ["y", "float32", "2x4", *statistics]
     assert outcome.err == ""
+
+
+def test_states_start_with_zeros(run: Run, tmp_path: Path) -> None:
+    path = saved(counting_model(3), tmp_path)
+    np.save(tmp_path / "x.npy", np.arange(3))
+    found = json.loads(run("predict", path, "-i", f"x={tmp_path / 'x.npy'}", "--json").out)
+    assert found["outputs"]["y"]["max"] == 3
 
 
 def test_what_is_not_finite_is_counted_and_left_out_of_the_statistics(
