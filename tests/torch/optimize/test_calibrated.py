@@ -274,12 +274,12 @@ def test_a_cacher_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"global_config": {"weight_dtype": "uint4"}}, "algorithm is None; allowed: gptq, sparse_gpt"),
+        ({"global_config": {"weight_dtype": "uint4"}}, "registered as None; allowed: gptq, sparse_gpt"),
         ({"global_config": {"algorithm": "gptq", "weight_dtype": "uint2"}}, "weight_dtype is 'uint2'"),
         ({"global_config": {"algorithm": "gptq", "granularity": "per_block"}}, "block_size goes with"),
         ({"global_config": {"algorithm": "gptq", "enable_normal_float": True}}, "types of 3 and 4 bits"),
         ({"global_config": {"algorithm": "sparse_gpt", "n_m_ratio": [3, 2]}}, "n is 0 to m"),
-        ({"input_cacher": "bert"}, "input_cacher is 'bert'; allowed: default, gpt"),
+        ({"input_cacher": "bert"}, "registered as 'bert'; allowed: default, gpt"),
         ({"layers": "a"}, "allowed: a list of modules"),
     ],
 )

@@ -46,6 +46,30 @@ class Rounded:
     mask: Tensor | None = None
 
 
+def gptq_groups(
+    weight: Tensor, hessians: Tensor, options: GPTQOptions, mask: Tensor | None = None
+) -> Rounded:
+    """Rounds a weight whose rows are in groups with inputs of their own; see `gptq`.
+
+    Args:
+        weight: [rows, columns].
+        hessians: [groups, columns, columns].
+        options: How.
+        mask: bool [rows, columns], or None.
+    """
+    count = len(hessians)
+    grids: list[list[Grid] | None] = [None] * count
+    if options.block is None:  # one scale may be that of all rows, whatever their group
+        grids = [[part] for part in Grid.of(weight.float(), options.grid).split(count)]
+    masks = [None] * count if mask is None else mask.chunk(count)
+    parts = [
+        gptq(rows, hessian, options, kept, given)
+        for rows, hessian, kept, given in zip(weight.chunk(count), hessians, masks, grids, strict=True)
+    ]
+    joined = tuple(Grid.join(blocks) for blocks in zip(*(part.grids for part in parts), strict=True))
+    return Rounded(torch.cat([part.codes for part in parts]), joined, mask)
+
+
 @torch.no_grad()
 def gptq(
     weight: Tensor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,6 +67,19 @@ class Grid:
         scale = torch.where(scale > 0, scale, 1)
         count = len(weight) // len(scale)
         return cls(options, scale.repeat_interleave(count)[:, None], zero.repeat_interleave(count)[:, None])
+
+    def split(self, count: int) -> list[Grid]:
+        """Returns the grids of a number of equal groups of rows."""
+        parts = zip(self.scale.chunk(count), self.zero_point.chunk(count), strict=True)
+        return [Grid(self.options, scale, zero_point) for scale, zero_point in parts]
+
+    @classmethod
+    def join(cls, grids: Sequence[Grid]) -> Grid:
+        """Inverse of `split`."""
+        scale, zero_point = (
+            torch.cat(parts) for parts in zip(*((g.scale, g.zero_point) for g in grids), strict=True)
+        )
+        return cls(grids[0].options, scale, zero_point)
 
     @property
     def table(self) -> Tensor:

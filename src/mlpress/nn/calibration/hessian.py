@@ -23,22 +23,19 @@ def add_products(total: Tensor, rows: Tensor, factor: float = 1) -> None:
 class Hessian:
     """Sums ``2 / n * X X^T`` over the inputs X of a layer (Frantar et al. 2023, "GPTQ", section 3).
 
+    The outputs of each group of a convolution see inputs of their own.
+
     Attributes:
-        sums: float32 [columns, columns], columns being the inputs to one output.
+        sums: float32 [groups, columns, columns], columns being the inputs to one output.
     """
 
     def __init__(self, layer: nn.Module) -> None:
-        """Takes a `Linear` or a `Conv2d`.
-
-        Raises:
-            NotApplicableError: The convolution is in groups.
-        """
-        if isinstance(layer, nn.Conv2d) and layer.groups != 1:
-            raise NotApplicableError(f"it is a convolution in {layer.groups} groups; allowed: 1")
+        """Takes a `Linear` or a `Conv2d`."""
         self._layer = layer
+        self._groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
         weight = cast("Tensor", layer.weight)
         columns = weight[0].numel()
-        self.sums = torch.zeros(columns, columns, device=weight.device)
+        self.sums = torch.zeros(self._groups, columns, columns, device=weight.device)
         self._samples = 0
 
     @torch.no_grad()
@@ -50,7 +47,8 @@ class Hessian:
         total = self._samples + samples
         self.sums *= self._samples / total
         self._samples = total
-        add_products(self.sums, rows, 2 / total)
+        for sums, own in zip(self.sums, rows.chunk(self._groups, dim=1), strict=True):
+            add_products(sums, own, 2 / total)
 
     def join(self, other: Hessian) -> None:
         """Adds what another layer with the same weight saw."""
@@ -65,7 +63,10 @@ class Hessian:
 
 
 def _rows(layer: nn.Module, inputs: Tensor) -> tuple[Tensor, int]:
-    """Returns the inputs to single outputs, float32 [n, columns], and the number of samples in the batch."""
+    """Returns the inputs to single outputs, float32, and the number of samples in the batch.
+
+    Inputs are [n, groups * columns].
+    """
     if isinstance(layer, nn.Conv2d):
         batch = inputs if inputs.dim() == 4 else inputs.unsqueeze(0)
         mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
@@ -80,13 +81,14 @@ def inverse_factor(sums: Tensor, dampening: float) -> Tensor:
     """Returns the upper Cholesky factor of the inverse, as GPTQ and SparseGPT use it.
 
     Args:
-        sums: The Hessian; positive on the diagonal.
+        sums: The Hessian, or several [..., columns, columns]; positive on the diagonal.
         dampening: Fraction of the mean of the diagonal that is added to it.
 
     Raises:
         NotApplicableError: It cannot be factored: more dampening is needed.
     """
-    damped = sums + torch.eye(len(sums), device=sums.device) * (dampening * sums.diagonal().mean())
+    mean = sums.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
+    damped = sums + torch.eye(sums.shape[-1], device=sums.device) * (dampening * mean)
     try:
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
         factor: Tensor = torch.linalg.cholesky(inverse, upper=True)

@@ -36,10 +36,10 @@ class Pruned:
     """A pruned weight.
 
     Attributes:
-        values: [rows, columns], zero where dropped.
-        mask: bool [rows, columns], True for what is kept.
-        codes: [rows, columns] on the grid, or None.
-        grid: What the values are rounded to, or None.
+        values: Of the shape of the weight, zero where dropped.
+        mask: bool of that shape, True for what is kept.
+        codes: Of that shape, on the grid, or None.
+        grid: What the values are rounded to, with the rows of all groups, or None.
     """
 
     values: Tensor
@@ -53,30 +53,31 @@ def sparse_gpt(weight: Tensor, hessian: Tensor, options: SparseGPTOptions) -> Pr
     """Prunes a weight so that a layer's outputs change least.
 
     Args:
-        weight: [rows, columns]. Zeros stay zeros, and count among what is dropped.
-        hessian: [columns, columns]; see `Hessian`.
+        weight: [rows, columns], or [groups, rows, columns] where groups of rows have inputs of their own:
+            what costs least is dropped wherever it is. Zeros stay zeros, and count among what is dropped.
+        hessian: [columns, columns], or one for each group; see `Hessian`.
         options: How.
 
     Raises:
         NotApplicableError: The Hessian cannot be factored.
     """
     left, hessian = weight.float().clone(), hessian.clone()
-    grid = None if options.grid is None else Grid.of(left, options.grid)
-    unused = hessian.diagonal() == 0
-    hessian[unused, unused] = 1
-    left[:, unused] = 0
+    grid = None if options.grid is None else Grid.of(left.flatten(0, -2), options.grid)
+    diagonal = hessian.diagonal(dim1=-2, dim2=-1)
+    left *= (diagonal != 0).unsqueeze(-2)
+    diagonal[diagonal == 0] = 1
     factor = inverse_factor(hessian, options.dampening)
-    columns = left.shape[1]
+    columns = left.shape[-1]
     dropped = left == 0
     codes = None if grid is None else torch.empty_like(left)
     n, m = options.n_m_ratio or (0, 1)
     group = max(options.group // m, 1) * m
     for first in range(0, columns, group):
         last = min(first + group, columns)
-        inner, part = left[:, first:last].clone(), factor[first:last, first:last]
-        out = dropped[:, first:last]
+        inner, part = left[..., first:last].clone(), factor[..., first:last, first:last]
+        scales, out = part.diagonal(dim1=-2, dim2=-1).unsqueeze(-2), dropped[..., first:last]
         if options.n_m_ratio is None:
-            costs = _costs(inner, part.diagonal(), out).reshape(1, -1)
+            costs = _costs(inner, scales, out).reshape(1, -1)
             # One more than the fraction says, as in the paper's code.
             count = int(costs.numel() * options.sparsity) + 1 if options.sparsity else 0
             out |= _least(costs, count).reshape(out.shape)
@@ -84,26 +85,27 @@ def sparse_gpt(weight: Tensor, hessian: Tensor, options: SparseGPTOptions) -> Pr
         for column in range(last - first):
             if options.n_m_ratio is not None and column % m == 0:
                 ahead = slice(column, column + m)
-                costs = _costs(inner[:, ahead], part.diagonal()[ahead], out[:, ahead])
-                out[:, ahead] |= _least(costs, n - (m - costs.shape[1]))
-            value = torch.where(out[:, column], 0, inner[:, column])[:, None]
+                costs = _costs(inner[..., ahead], scales[..., ahead], out[..., ahead])
+                out[..., ahead] |= _least(costs, n - (m - costs.shape[-1]))
+            value = torch.where(out[..., column], 0, inner[..., column])[..., None]
             if grid is not None and codes is not None:
-                codes[:, first + column] = grid.codes(value)[:, 0]
-                value = grid.values(codes[:, first + column, None])
-            error = (inner[:, column, None] - value) / part[column, column]
-            left[:, first + column] = value[:, 0]
-            inner[:, column:] -= error @ part[column, column:][None]
-            errors[:, column] = error[:, 0]
-        left[:, last:] -= errors @ factor[first:last, last:]
+                code = grid.codes(value.reshape(-1, 1))
+                codes[..., first + column] = code.reshape(value.shape[:-1])
+                value = grid.values(code).reshape(value.shape)
+            error = (inner[..., column, None] - value) / scales[..., column, None]
+            left[..., first + column] = value[..., 0]
+            inner[..., column:] -= error @ part[..., column, None, column:]
+            errors[..., column] = error[..., 0]
+        left[..., last:] -= errors @ factor[..., first:last, last:]
     return Pruned(left, ~dropped, codes, grid)
 
 
-def _costs(weight: Tensor, diagonal: Tensor, dropped: Tensor) -> Tensor:
+def _costs(weight: Tensor, scales: Tensor, dropped: Tensor) -> Tensor:
     """Returns what dropping each weight costs; less than nothing for what is dropped already."""
-    return torch.where(dropped, -1, weight.square() / diagonal.square())
+    return torch.where(dropped, -1, weight.square() / scales.square())
 
 
 def _least(costs: Tensor, count: int) -> Tensor:
     """Returns a mask of as many of the least costs of each row."""
-    smallest = costs.argsort(dim=1, stable=True)[:, : max(count, 0)]
-    return torch.zeros_like(costs, dtype=torch.bool).scatter_(1, smallest, True)
+    smallest = costs.argsort(dim=-1, stable=True)[..., : max(count, 0)]
+    return torch.zeros_like(costs, dtype=torch.bool).scatter_(-1, smallest, True)

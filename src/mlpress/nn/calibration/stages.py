@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-Seen = Callable[[str, torch.Tensor], None]
-"""Takes the name of a layer and its input."""
+Seen = Callable[[str, torch.Tensor, torch.Tensor], None]
+"""Takes the name of a layer, its input and its output."""
 
 Compress = Callable[[Sequence[str]], None]
 """Compresses layers, by name, from what was seen."""
@@ -45,7 +45,7 @@ def run_whole(
         model: The model, in evaluation mode.
         stages: What is compressed together; in the order in which the model calls them.
         batches: A tensor, a tuple of arguments or a mapping of arguments by name each.
-        seen: Takes each input of a layer.
+        seen: Takes each input and output of a layer.
         compress: Called for each stage after all batches.
     """
     order = _calls(model, stages, batches[0])
@@ -64,7 +64,7 @@ def _calls(model: nn.Module, stages: Sequence[Stage], batch: Any) -> list[str]:
     calls: list[str] = []
     with ExitStack() as watches:
         for stage in stages:
-            watches.enter_context(_watching(stage, lambda name, _: calls.append(name)))
+            watches.enter_context(_watching(stage, lambda name, *_: calls.append(name)))
         call(model, batch)
     return calls
 
@@ -77,8 +77,8 @@ def _counted(seen: Seen, calls: int) -> Seen:
     """Raises _AllSeen with the last of a number of calls."""
     left = [calls]
 
-    def count(name: str, inputs: torch.Tensor) -> None:
-        seen(name, inputs)
+    def count(name: str, inputs: torch.Tensor, outputs: torch.Tensor) -> None:
+        seen(name, inputs, outputs)
         left[0] -= 1
         if left[0] == 0:
             raise _AllSeen
@@ -95,7 +95,7 @@ def run_chain(
         stages: The output of each is the input of the next.
         batches: Inputs of the first stage.
         named: Arguments by name that all stages take.
-        seen: Takes each input of a layer.
+        seen: Takes each input and output of a layer.
         compress: Called for each stage after all batches.
     """
     current = list(batches)
@@ -117,15 +117,15 @@ def call(module: nn.Module, batch: Any, named: Mapping[str, Any] | None = None) 
 
 
 def _watching(stage: Stage, seen: Seen) -> ExitStack:
-    """Shows the inputs of a stage's layers."""
+    """Shows the inputs and outputs of a stage's layers."""
     handles = ExitStack()
 
     def watch(name: str) -> Any:
-        def hook(_: nn.Module, inputs: tuple[Any, ...]) -> None:
-            seen(name, inputs[0])
+        def hook(_: nn.Module, inputs: tuple[Any, ...], outputs: torch.Tensor) -> None:
+            seen(name, inputs[0], outputs)
 
         return hook
 
     for name, layer in stage.layers.items():
-        handles.callback(layer.register_forward_pre_hook(watch(name)).remove)
+        handles.callback(layer.register_forward_hook(watch(name)).remove)
     return handles

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from torch import nn
 
-from mlpress.encoding import Encoding, Scatter, Sparse
 from mlpress.errors import EncodingError, NotApplicableError
-from mlpress.nn.arrays import to_torch, weight_to_numpy
-from mlpress.nn.calibration.hessian import Hessian
-from mlpress.nn.metadata import load, metadata_of, store
+from mlpress.nn.arrays import weight_to_numpy
+from mlpress.nn.metadata import load, store
 from mlpress.nn.post_training import check_strict
 from mlpress.nn.targets import owners
 
-Algorithm = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], Encoding]
-"""Takes weight, Hessian and the mask of a pruned weight, and returns how the weight is stored then."""
+
+class LayerAlgorithm(Protocol):
+    """What adds up what one layer sees, and compresses its weight."""
+
+    def add_batch(self, inp: torch.Tensor, out: torch.Tensor) -> None:
+        """Sees an input and an output of the layer."""
+
+    def join(self, other: Any) -> None:
+        """Adds what was seen of another layer with the same weight.
+
+        Raises:
+            NotApplicableError: It cannot be added.
+        """
+
+    def compress(self) -> None:
+        """Compresses the weight of the layer, and describes how it is stored.
+
+        Raises:
+            NotApplicableError: It cannot be compressed as asked; the layer is as it was then.
+        """
+
+    def cleanup(self) -> None:
+        """Forgets what was seen."""
 
 
 class LayerWork:
@@ -32,37 +51,36 @@ class LayerWork:
         self,
         model: nn.Module,
         layers: Mapping[str, nn.Module],
-        algorithms: Mapping[str, Algorithm],
+        start: Callable[[str], LayerAlgorithm],
         strict: bool,
     ) -> None:
-        """Takes layers of a model and algorithms by the same names.
+        """Takes layers of a model by name, and what begins to watch the layer of a name.
 
         `strict` makes a layer that is left an error.
         """
         self.skipped: dict[str, str] = {}
         self._layers = layers
-        self._algorithms = algorithms
+        self._make = start
         self._strict = strict
         self._owners = owners(model)
-        self._hessians: dict[str, Hessian | str] = {}
+        self._algorithms: dict[str, LayerAlgorithm | str] = {}
 
-    def seen(self, name: str, inputs: torch.Tensor) -> None:
-        """Adds the input of a layer."""
-        if name not in self._hessians:
-            self._hessians[name] = self._start(name)
-        hessian = self._hessians[name]
-        if isinstance(hessian, Hessian):
-            hessian.add(inputs)
+    def seen(self, name: str, inputs: torch.Tensor, outputs: torch.Tensor) -> None:
+        """Adds the input and the output of a layer."""
+        if name not in self._algorithms:
+            self._algorithms[name] = self._start(name)
+        algorithm = self._algorithms[name]
+        if not isinstance(algorithm, str):
+            algorithm.add_batch(inputs, outputs)
 
-    def _start(self, name: str) -> Hessian | str:
+    def _start(self, name: str) -> LayerAlgorithm | str:
         layer = self._layers[name]
         try:
             if "weight" not in layer._parameters:
                 return "its weight is computed by a parametrization"
             if not np.isfinite(weight_to_numpy(cast("torch.Tensor", layer.weight))).all():
                 return "it holds NaN or infinity"
-            _mask(layer)
-            return Hessian(layer)
+            return self._make(name)
         except (NotApplicableError, EncodingError) as reason:
             return str(reason)
 
@@ -76,47 +94,37 @@ class LayerWork:
         for name in names:
             shared.setdefault(id(self._layers[name].weight), []).append(name)
         for weight, sharing in shared.items():
-            found = self._fit(sharing)
-            if isinstance(found, str):
-                self.skipped.update({f"{name}.weight": found for name in sharing})
+            reason = self._compress(sharing)
+            if reason is not None:
+                self.skipped.update({f"{name}.weight": reason for name in sharing})
                 check_strict(self.skipped, self._strict)
                 continue
-            for module, parameter in self._owners[weight]:
-                store(module, parameter, found)
+            self._describe(self._layers[sharing[0]], weight)
 
-    def _fit(self, sharing: Sequence[str]) -> Encoding | str:
-        found = [self._hessians.pop(name) for name in sharing if name in self._hessians]
+    def _compress(self, sharing: Sequence[str]) -> str | None:
+        """Returns why the weight is left as it was, or None if it is compressed."""
+        found = [self._algorithms.pop(name) for name in sharing if name in self._algorithms]
         reasons = [each for each in found if isinstance(each, str)]
         if reasons:
             return reasons[0]
-        hessians = [each for each in found if isinstance(each, Hessian) and each.seen]
-        if not hessians:
+        if not found:
             return "no input of it was seen"
-        hessian, *others = hessians
-        for other in others:
-            hessian.join(other)
-        if not torch.isfinite(hessian.sums).all():
-            return "its inputs are not finite"
-        layer = self._layers[sharing[0]]
-        weight = cast("torch.Tensor", layer.weight).detach()
+        first, *others = (cast("LayerAlgorithm", each) for each in found)
         try:
-            encoding = self._algorithms[sharing[0]](weight, hessian.sums, _mask(layer))
-            metadata_of(encoding)
+            for other in others:
+                first.join(other)
+            first.compress()
         except (NotApplicableError, EncodingError) as reason:
             return str(reason)
-        return encoding
-
-
-def _mask(layer: nn.Module) -> torch.Tensor | None:
-    """Returns what is kept of a pruned weight, bool of its shape; None where all is.
-
-    Raises:
-        NotApplicableError: The weight is not stored as floats.
-    """
-    encoding = load(layer, "weight")
-    if encoding is None:
+        finally:
+            first.cleanup()
         return None
-    if not isinstance(encoding, Scatter) or not isinstance(encoding.source, Sparse):
-        raise NotApplicableError("it is quantized or palettized already")
-    device = cast("torch.Tensor", layer.weight).device
-    return to_torch(encoding.source.mask.numpy().view(np.bool_), device)
+
+    def _describe(self, layer: nn.Module, weight: int) -> None:
+        """Describes a compressed weight wherever it is."""
+        encoding = load(layer, "weight")
+        if encoding is None:
+            return
+        for module, parameter in self._owners[weight]:
+            if module is not layer:
+                store(module, parameter, encoding)

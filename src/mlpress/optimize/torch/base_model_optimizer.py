@@ -71,6 +71,10 @@ class BasePostTrainingModelOptimizer(BaseModelOptimizer):
         self._uncompressed: dict[str, torch.Tensor] = {}
         self._skipped: dict[str, str] = {}
 
+    @abstractmethod
+    def compress(self, *args: Any, **kwargs: Any) -> torch.nn.Module:
+        """Returns the compressed model; the model itself changes only where `inplace` is True."""
+
     def _start(self, inplace: bool) -> torch.nn.Module:
         """Returns the model to change, and keeps its weights for the report: new ones take their places."""
         parameters = self._model.named_parameters(remove_duplicate=False)
@@ -87,6 +91,10 @@ class BasePostTrainingModelOptimizer(BaseModelOptimizer):
 
 class BaseDataCalibratedModelOptimizer(BasePostTrainingModelOptimizer):
     """Compresses a trained model with the help of data."""
+
+    @abstractmethod
+    def compress(self, dataloader: Any, *args: Any, **kwargs: Any) -> torch.nn.Module:
+        """Returns the compressed model; the model itself changes only where `inplace` is True."""
 
 
 def config_of(config: OptimizationConfig, model: torch.nn.Module, target: Target) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,6 +17,9 @@ Self = TypeVar("Self", bound="DictableConfig")
 
 class DictableConfig(BaseModel):
     """Named fields, checked whenever they are set."""
+
+    first_arguments: ClassVar[tuple[str, ...]] = ()
+    """Fields that come first among the arguments, before those of base classes."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -31,7 +35,7 @@ class DictableConfig(BaseModel):
         Raises:
             RecipeError: A field is unknown, given twice, or has a value that is not allowed.
         """
-        names = list(type(self).model_fields)
+        names = type(self).arguments()
         if len(args) > len(names):
             raise RecipeError(f"{type(self).__name__} takes {len(names)} arguments: {', '.join(names)}")
         for name, value in zip(names, args, strict=False):
@@ -43,6 +47,27 @@ class DictableConfig(BaseModel):
         except ValidationError as error:
             raise _refusal(type(self), error) from None
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Lets help and completion show the fields as the arguments."""
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.__signature__ = Signature(
+            [
+                Parameter(
+                    name,
+                    Parameter.POSITIONAL_OR_KEYWORD,
+                    default=cls.model_fields[name].get_default(call_default_factory=True),
+                    annotation=cls.model_fields[name].annotation,
+                )
+                for name in cls.arguments()
+            ]
+        )
+
+    @classmethod
+    def arguments(cls) -> list[str]:
+        """Returns the names of the fields, in order."""
+        return [*cls.first_arguments, *(name for name in cls.model_fields if name not in cls.first_arguments)]
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets a field; raises RecipeError if it is unknown or the value is not allowed."""
         try:
@@ -51,15 +76,15 @@ class DictableConfig(BaseModel):
             raise _refusal(type(self), error) from None
 
     @classmethod
-    def from_dict(cls: type[Self], config_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls: type[Self], data_dict: Mapping[str, Any]) -> Self:
         """Reads a dictionary of the fields, nested where they are configurations.
 
         Raises:
             RecipeError: A field is unknown or has a value that is not allowed; the message names it.
         """
-        if not isinstance(config_dict, Mapping):
-            raise RecipeError(f"{config_dict!r} is no configuration; {cls.__name__} is read from a mapping")
-        return cls(**config_dict)
+        if not isinstance(data_dict, Mapping):
+            raise RecipeError(f"{data_dict!r} is no configuration; {cls.__name__} is read from a mapping")
+        return cls(**data_dict)
 
     @classmethod
     def from_yaml(cls: type[Self], yml: str | IO[str]) -> Self:
@@ -78,7 +103,7 @@ class DictableConfig(BaseModel):
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields, nested configurations as dictionaries; `from_dict` reads it back."""
-        return {name: _plain(getattr(self, name)) for name in type(self).model_fields}
+        return {name: _plain(getattr(self, name)) for name in self.arguments()}
 
 
 def _plain(value: Any) -> Any:
@@ -95,7 +120,7 @@ def _refusal(kind: type[DictableConfig], error: ValidationError) -> RecipeError:
     for problem in error.errors():
         place = ".".join(map(str, problem["loc"]))
         if problem["type"] in ("extra_forbidden", "no_such_attribute"):
-            problems.append(f"there is no {place!r}; it takes {', '.join(kind.model_fields)}")
+            problems.append(f"there is no {place!r}; it takes {', '.join(kind.arguments())}")
             continue
         message = problem["msg"].removeprefix("Value error, ")
         problems.append(f"{place} is {problem['input']!r}: {message}" if place else message)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from pydantic import Field, field_validator
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from mlpress.errors import RecipeError
-from mlpress.optimize.torch.dictable import DictableConfig
+from mlpress.optimize.torch.dictable import DictableConfig, Self
+from mlpress.optimize.torch.fields import bits_of
 
 Config = TypeVar("Config", bound="OptimizationConfig")
 
@@ -36,6 +37,20 @@ class ModuleOptimizationConfig(DictableConfig):
     """What to do to a module."""
 
 
+class WeightTypeConfig(ModuleOptimizationConfig):
+    """What to do to a module whose weights get another type, which the field `weight_dtype` names."""
+
+    @property
+    def weight_n_bits(self) -> int:
+        """Bits of a weight."""
+        return bits_of(cast("Any", self).weight_dtype)
+
+    @classmethod
+    def from_dict(cls: type[Self], config_dict: Mapping[str, Any]) -> Self:
+        """Reads a dictionary of the fields; see `DictableConfig.from_dict`."""
+        return super().from_dict(config_dict)
+
+
 class OptimizationConfig(DictableConfig):
     """What to do to which modules; the most particular scope wins, and None leaves modules alone.
 
@@ -54,6 +69,11 @@ class OptimizationConfig(DictableConfig):
     global_config: Any = None
     module_type_configs: dict[Any, Any] = Field(default_factory=dict)
     module_name_configs: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls: type[Self], config_dict: Mapping[str, Any]) -> Self:
+        """Reads a dictionary of the scopes; see `DictableConfig.from_dict`."""
+        return super().from_dict(config_dict)
 
     def model_post_init(self, _: Any) -> None:
         """Gives every module the default where nothing is said."""

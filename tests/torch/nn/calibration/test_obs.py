@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mlpress.errors import NotApplicableError
-from mlpress.nn.calibration.gptq import GPTQOptions, gptq
+from mlpress.nn.calibration.gptq import GPTQOptions, gptq, gptq_groups
 from mlpress.nn.calibration.grids import Grid, GridOptions
 from mlpress.nn.calibration.hessian import Hessian, add_products, inverse_factor
 from mlpress.nn.calibration.sparse_gpt import SparseGPTOptions, sparse_gpt
@@ -142,23 +142,79 @@ def test_a_hessian_that_cannot_be_factored() -> None:
         inverse_factor(torch.tensor([[1.0, 2], [2, 1]]), 1e-9)
 
 
+@pytest.mark.parametrize("groups", [1, 3])
 @pytest.mark.parametrize("padding", [0, 1, "same"])
-def test_the_hessian_is_that_of_the_output_error(padding: object) -> None:
+def test_the_hessian_is_that_of_the_output_error(padding: object, groups: int) -> None:
     torch.manual_seed(0)
-    layer = nn.Conv2d(3, 5, 3, padding=padding, bias=False)
+    layer = nn.Conv2d(3, 6, 3, padding=padding, bias=False, groups=groups)
     hessian = Hessian(layer)
     inputs = torch.randn(4, 3, 6, 6)
     hessian.add(inputs[:1])
     hessian.add(inputs[1:])
     change = torch.randn_like(layer.weight)
-    error = nn.functional.conv2d(inputs, change, padding=padding).square().sum() * 2 / 4
-    rows = change.flatten(1)
-    torch.testing.assert_close(torch.einsum("ri,ij,rj->", rows, hessian.sums, rows), error)
+    outputs = nn.functional.conv2d(inputs, change, padding=padding, groups=groups)
+    rows = change.reshape(groups, 6 // groups, -1)
+    found = torch.einsum("gri,gij,grj->", rows, hessian.sums, rows)
+    torch.testing.assert_close(found, outputs.square().sum() * 2 / 4)
 
 
-def test_convolutions_in_groups_are_left() -> None:
-    with pytest.raises(NotApplicableError, match="a convolution in 2 groups"):
-        Hessian(nn.Conv2d(4, 4, 3, groups=2))
+def groups_of_rows(count: int = 3) -> tuple[Tensor, Tensor]:
+    """A weight whose groups of rows have inputs of their own, and the Hessians of these."""
+    parts = [problem(columns=12, seed=seed) for seed in range(count)]
+    return torch.cat([weight for weight, _ in parts]), torch.stack([hessian for _, hessian in parts])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        GPTQOptions(GridOptions(4)),
+        GPTQOptions(GridOptions(4, symmetric=False), by_activation=True),
+        GPTQOptions(GridOptions(3, normal_float=True), block=4),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("masked", [False, True])
+def test_gptq_treats_groups_as_layers_of_their_own(options: GPTQOptions, masked: bool) -> None:
+    weight, hessians = groups_of_rows()
+    mask = torch.rand(weight.shape, generator=torch.Generator().manual_seed(9)) < 0.7 if masked else None
+    weight = weight if mask is None else weight * mask
+    found = gptq_groups(weight, hessians, options, mask)
+    masks = [None] * 3 if mask is None else mask.chunk(3)
+    alone = [gptq(*each[:2], options, each[2]) for each in zip(weight.chunk(3), hessians, masks, strict=True)]
+    assert torch.equal(decoded(found), torch.cat([decoded(each) for each in alone]))
+
+
+def test_groups_share_the_scale_of_a_tensor() -> None:
+    weight, hessians = groups_of_rows()
+    options = GridOptions(4, per_channel=False)
+    grid = Grid.of(weight, options)
+    found = gptq_groups(weight, hessians, GPTQOptions(options))
+    expected = [
+        by_the_book(
+            rows, hessian, lambda left, q, _, own=own: own.values(own.codes(left[:, q, None].float()))[:, 0]
+        )
+        for rows, hessian, own in zip(weight.chunk(3), hessians, grid.split(3), strict=True)
+    ]
+    assert len(found.grids[0].scale.unique()) == 1
+    torch.testing.assert_close(decoded(found).double(), torch.cat(expected), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("n_m_ratio", [None, (2, 4)])
+def test_sparse_gpt_updates_each_group_by_the_book(n_m_ratio: tuple[int, int] | None) -> None:
+    weight, hessians = groups_of_rows()
+    rows = weight.reshape(3, -1, 12)
+    result = sparse_gpt(rows, hessians, SparseGPTOptions(sparsity=0.5, n_m_ratio=n_m_ratio))
+    for own, hessian, mask, values in zip(rows, hessians, result.mask, result.values, strict=True):
+        expected = by_the_book(own, hessian, lambda left, q, _, mask=mask: left[:, q] * mask[:, q])
+        torch.testing.assert_close(values.double(), expected, rtol=1e-3, atol=1e-4)
+    assert (~result.mask).float().mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_sparse_gpt_drops_what_costs_least_in_whichever_group() -> None:
+    weight, hessians = groups_of_rows()
+    hessians[0] *= 100  # its inputs are ten times as large
+    mask = sparse_gpt(weight.reshape(3, -1, 12), hessians, SparseGPTOptions(sparsity=0.5)).mask
+    assert mask[0].float().mean() > 0.8 > 0.5 > mask[1:].float().mean()
 
 
 def test_products_of_millions_of_rows_lose_nothing() -> None:

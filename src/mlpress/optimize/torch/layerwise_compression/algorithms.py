@@ -1,200 +1,199 @@
-"""Configurations of the algorithms that compress layer by layer."""
+"""Algorithms that compress layer by layer, from the inputs that each layer sees."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Annotated, Any, ClassVar
+from abc import ABC, abstractmethod
+from typing import Any, cast
 
+import numpy as np
 import torch
-from pydantic import Field, model_validator
+from torch import nn
 
-from mlpress.encoding import Encoding
+from mlpress.encoding import Encoding, Scatter, Sparse
 from mlpress.errors import NotApplicableError
-from mlpress.nn.calibration.gptq import GPTQOptions, gptq
+from mlpress.nn.arrays import to_torch
+from mlpress.nn.calibration.gptq import GPTQOptions, gptq_groups
 from mlpress.nn.calibration.grids import GridOptions
+from mlpress.nn.calibration.hessian import Hessian
 from mlpress.nn.calibration.results import pruned_encoding, rounded_encoding
 from mlpress.nn.calibration.sparse_gpt import SparseGPTOptions, sparse_gpt
-from mlpress.optimize.torch.fields import Pair, bits_of, dtype_in, member_of, one_of
-from mlpress.optimize.torch.optimization_config import ModuleOptimizationConfig, QuantizationGranularity
+from mlpress.nn.metadata import load, store
+from mlpress.optimize.torch.fields import bits_of
+from mlpress.optimize.torch.layerwise_compression.algorithm_configs import (
+    LayerwiseCompressionAlgorithmConfig,
+    ModuleGPTQConfig,
+    ModuleSparseGPTConfig,
+)
+from mlpress.optimize.torch.optimization_config import QuantizationGranularity
 from mlpress.optimize.torch.quantization.schemes import QuantizationScheme
+from mlpress.optimize.torch.registry import ClassRegistry
 
-_INTEGERS = ("uint3", "uint4", "uint8", "int3", "int4", "int8")
+__all__ = [
+    "GPTQ",
+    "LayerwiseCompressionAlgorithm",
+    "LayerwiseCompressionAlgorithmConfig",
+    "ModuleGPTQConfig",
+    "ModuleSparseGPTConfig",
+    "OBSCompressionAlgorithm",
+    "QuantizationGranularity",
+    "SparseGPT",
+]
 
 
-class LayerwiseCompressionAlgorithmConfig(ModuleOptimizationConfig):
-    """How to compress a layer from the inputs it sees."""
-
-    algorithm_name: ClassVar[str]
+class LayerwiseCompressionAlgorithm(ClassRegistry, ABC):
+    """Compresses one layer; subclasses, registered by name, are made from a layer and its configuration."""
 
     @abstractmethod
-    def compress(
-        self, weight: torch.Tensor, hessian: torch.Tensor, mask: torch.Tensor | None = None
-    ) -> Encoding:
-        """Returns how a layer's weight is stored.
+    def add_batch(self, inp: torch.Tensor, out: torch.Tensor) -> None:
+        """Sees an input and an output of the layer."""
+
+    def join(self, other: Any) -> None:
+        """Adds what was seen of another layer with the same weight.
+
+        Raises:
+            NotApplicableError: The algorithm has no way to do that.
+        """
+        raise NotApplicableError(f"{type(self).__name__} does not compress a weight that layers share")
+
+    @abstractmethod
+    def compress(self) -> None:
+        """Compresses the layer's weight in place.
+
+        Raises:
+            NotApplicableError: What is asked for does not fit the layer, which is as it was then.
+        """
+
+    @abstractmethod
+    def cleanup(self) -> None:
+        """Forgets what was seen."""
+
+
+class OBSCompressionAlgorithm(LayerwiseCompressionAlgorithm):
+    """Compresses a layer by the second derivatives of its squared output error.
+
+    (Frantar et al. 2022, "Optimal Brain Compression".)
+    """
+
+    def __init__(self, layer: nn.Module, config: LayerwiseCompressionAlgorithmConfig) -> None:
+        """Takes a `Linear` or `Conv2d` layer, and how to compress it.
+
+        Raises:
+            NotApplicableError: The layer is quantized or palettized already.
+        """
+        self._layer = layer
+        self._config = config
+        self._mask = _mask(layer)
+        self._hessian = Hessian(layer)
+
+    def add_batch(self, inp: torch.Tensor, out: torch.Tensor) -> None:
+        """Sees an input of the layer; the output says nothing more."""
+        self._hessian.add(inp)
+
+    def join(self, other: OBSCompressionAlgorithm) -> None:
+        """Adds what was seen of another layer with the same weight."""
+        self._hessian.join(other._hessian)
+
+    def compress(self) -> None:
+        """Compresses the layer's weight in place, and describes it in the layer's buffers.
+
+        Raises:
+            NotApplicableError: What is asked for does not fit the layer, or its inputs were not finite.
+        """
+        if not self._hessian.seen:
+            raise NotApplicableError("no input of it was seen")
+        if not torch.isfinite(self._hessian.sums).all():
+            raise NotApplicableError("its inputs are not finite")
+        weight = cast("torch.Tensor", self._layer.weight).detach()
+        store(self._layer, "weight", self.encode(weight, self._hessian.sums, self._mask))
+
+    def cleanup(self) -> None:
+        """Forgets what was seen."""
+        self._hessian = Hessian(self._layer)
+
+    @abstractmethod
+    def encode(self, weight: torch.Tensor, hessians: torch.Tensor, mask: torch.Tensor | None) -> Encoding:
+        """Returns how the layer's weight is stored.
 
         Args:
-            weight: Of a linear layer or a convolution, rows along axis 0.
-            hessian: See `mlpress.nn.calibration.hessian.Hessian`.
+            weight: Rows along axis 0.
+            hessians: One for each group of rows; see `mlpress.nn.calibration.hessian.Hessian`.
             mask: What is kept of a pruned weight, bool of its shape; the others are zeros and stay it.
 
         Raises:
             NotApplicableError: What is asked for does not fit the layer.
         """
 
-    @property
-    @abstractmethod
-    def is_identity(self) -> bool:
-        """Whether layers are left alone."""
 
+@LayerwiseCompressionAlgorithm.register("gptq")
+class GPTQ(OBSCompressionAlgorithm):
+    """Quantizes a layer column by column; what is left makes up for each (Frantar et al. 2023)."""
 
-def _grid(dtype: str, scheme: QuantizationScheme, per_channel: bool, normal_float: bool) -> GridOptions:
-    return GridOptions(bits_of(dtype), scheme is QuantizationScheme.symmetric, per_channel, normal_float)
+    _config: ModuleGPTQConfig
 
+    def __init__(self, layer: nn.Module, config: ModuleGPTQConfig) -> None:
+        super().__init__(layer, config)
 
-def _check_normal_float(enabled: bool, dtype: str) -> None:
-    if enabled and bits_of(dtype) not in (3, 4):
-        raise ValueError(f"enable_normal_float goes with types of 3 and 4 bits; weight_dtype is {dtype!r}")
-
-
-class ModuleGPTQConfig(LayerwiseCompressionAlgorithmConfig):
-    """Quantization by GPTQ (Frantar et al. 2023).
-
-    Attributes:
-        weight_dtype: ``uint8``, ``uint4``, ``uint3``, or the same with sign; ``float32`` leaves layers alone.
-        granularity: ``per_tensor``, ``per_channel`` or ``per_block``.
-        quantization_scheme: ``symmetric`` or ``affine``.
-        block_size: For ``per_block``, and only there: input channels that share a scale.
-        enable_normal_float: Use a table of normal floats, for 3 and 4 bits.
-        hessian_dampening: Fraction of the mean of the Hessian's diagonal that is added to it.
-        use_activation_order_heuristic: Whether columns with the largest Hessian come first.
-        processing_group_size: Columns after which errors reach the columns beyond.
-        algorithm: ``gptq``.
-    """
-
-    algorithm_name: ClassVar[str] = "gptq"
-
-    weight_dtype: Annotated[str, dtype_in(*_INTEGERS, "float32")] = "uint8"
-    granularity: Annotated[QuantizationGranularity, member_of(QuantizationGranularity)] = (
-        QuantizationGranularity.per_channel
-    )
-    quantization_scheme: Annotated[QuantizationScheme, member_of(QuantizationScheme)] = (
-        QuantizationScheme.symmetric
-    )
-    block_size: Annotated[int, Field(ge=1)] | None = None
-    enable_normal_float: bool = False
-    hessian_dampening: Annotated[float, Field(gt=0)] = 0.01
-    use_activation_order_heuristic: bool = False
-    processing_group_size: Annotated[int, Field(ge=1)] = 128
-    algorithm: Annotated[str, one_of("gptq")] = "gptq"
-
-    @model_validator(mode="after")
-    def _check(self) -> Any:
-        if (self.granularity is QuantizationGranularity.per_block) != (self.block_size is not None):
-            raise ValueError("block_size goes with granularity 'per_block', and only with it")
-        _check_normal_float(self.enable_normal_float, self.weight_dtype)
-        return self
-
-    @property
-    def weight_n_bits(self) -> int:
-        """Bits of a weight; 32 where layers are left alone."""
-        return bits_of(self.weight_dtype)
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether layers are left alone."""
-        return self.weight_dtype == "float32"
-
-    def compress(
-        self, weight: torch.Tensor, hessian: torch.Tensor, mask: torch.Tensor | None = None
-    ) -> Encoding:
-        """Returns how a layer's weight is stored; see the base class."""
-        block = None
-        if self.block_size is not None:
-            if weight.shape[1] % self.block_size:
+    def encode(self, weight: torch.Tensor, hessians: torch.Tensor, mask: torch.Tensor | None) -> Encoding:
+        """Returns how the layer's weight is stored; see the base class."""
+        config, block = self._config, None
+        if config.block_size is not None:
+            if weight.shape[1] % config.block_size:
                 raise NotApplicableError(
-                    f"block_size {self.block_size} does not divide the {weight.shape[1]} input channels"
+                    f"block_size {config.block_size} does not divide the {weight.shape[1]} input channels"
                 )
-            block = self.block_size * weight[0, 0].numel()
+            block = config.block_size * weight[0, 0].numel()
         options = GPTQOptions(
-            grid=_grid(
-                self.weight_dtype,
-                self.quantization_scheme,
-                self.granularity is not QuantizationGranularity.per_tensor,
-                self.enable_normal_float,
-            ),
+            grid=_grid(config, config.granularity is not QuantizationGranularity.per_tensor),
             block=block,
-            dampening=self.hessian_dampening,
-            by_activation=self.use_activation_order_heuristic,
-            group=self.processing_group_size,
+            dampening=config.hessian_dampening,
+            by_activation=config.use_activation_order_heuristic,
+            group=config.processing_group_size,
         )
         kept = None if mask is None else mask.flatten(1)
-        found = gptq(weight.flatten(1), hessian, options, kept)
-        return rounded_encoding(found, weight, not self.weight_dtype.startswith("u"))
+        found = gptq_groups(weight.flatten(1), hessians, options, kept)
+        return rounded_encoding(found, weight, not config.weight_dtype.startswith("u"))
 
 
-class ModuleSparseGPTConfig(LayerwiseCompressionAlgorithmConfig):
-    """Pruning by SparseGPT, alone or together with quantization (Frantar and Alistarh 2023).
+@LayerwiseCompressionAlgorithm.register("sparse_gpt")
+class SparseGPT(OBSCompressionAlgorithm):
+    """Prunes a layer, and rounds what stays, which makes up for what goes (Frantar and Alistarh 2023)."""
 
-    Attributes:
-        target_sparsity: Fraction to drop.
-        n_m_ratio: ``(n, m)``: drop n of each m neighbours along the inputs instead.
-        weight_dtype: What the other weights are rounded to, as for GPTQ; ``float16`` and ``float32`` leave
-            them.
-        quantization_granularity: ``per_tensor`` or ``per_channel``.
-        quantization_scheme: ``symmetric`` or ``affine``.
-        enable_normal_float: Use a table of normal floats, for 3 and 4 bits.
-        hessian_dampening: Fraction of the mean of the Hessian's diagonal that is added to it.
-        processing_group_size: Columns among which weights to drop are chosen.
-        algorithm: ``sparse_gpt``.
-    """
+    _config: ModuleSparseGPTConfig
 
-    algorithm_name: ClassVar[str] = "sparse_gpt"
+    def __init__(self, layer: nn.Module, config: ModuleSparseGPTConfig) -> None:
+        super().__init__(layer, config)
 
-    target_sparsity: Annotated[float, Field(ge=0, le=1)] = 0.5
-    n_m_ratio: Pair | None = None
-    weight_dtype: Annotated[str, dtype_in(*_INTEGERS, "float16", "float32")] = "uint8"
-    quantization_granularity: Annotated[QuantizationGranularity, member_of(QuantizationGranularity)] = (
-        QuantizationGranularity.per_channel
-    )
-    quantization_scheme: Annotated[QuantizationScheme, member_of(QuantizationScheme)] = (
-        QuantizationScheme.symmetric
-    )
-    enable_normal_float: bool = False
-    hessian_dampening: Annotated[float, Field(gt=0)] = 0.01
-    processing_group_size: Annotated[int, Field(ge=1)] = 128
-    algorithm: Annotated[str, one_of("sparse_gpt")] = "sparse_gpt"
-
-    @model_validator(mode="after")
-    def _check(self) -> Any:
-        if self.n_m_ratio is not None and not 0 <= self.n_m_ratio[0] <= self.n_m_ratio[1]:
-            raise ValueError(f"n_m_ratio is {self.n_m_ratio}; n is 0 to m")
-        if self.quantization_granularity is QuantizationGranularity.per_block:
-            raise ValueError("quantization_granularity is per_block; allowed: per_tensor, per_channel")
-        _check_normal_float(self.enable_normal_float, self.weight_dtype)
-        return self
-
-    @property
-    def weight_n_bits(self) -> int:
-        """Bits of a weight; 16 or 32 where they are not rounded."""
-        return bits_of(self.weight_dtype)
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether layers are left alone."""
-        return False
-
-    def compress(
-        self, weight: torch.Tensor, hessian: torch.Tensor, mask: torch.Tensor | None = None
-    ) -> Encoding:
-        """Returns how a layer's weight is stored; see the base class."""
-        per_channel = self.quantization_granularity is QuantizationGranularity.per_channel
-        grid = _grid(self.weight_dtype, self.quantization_scheme, per_channel, self.enable_normal_float)
+    def encode(self, weight: torch.Tensor, hessians: torch.Tensor, mask: torch.Tensor | None) -> Encoding:
+        """Returns how the layer's weight is stored; see the base class."""
+        config = self._config
+        per_channel = config.quantization_granularity is QuantizationGranularity.per_channel
         options = SparseGPTOptions(
-            sparsity=self.target_sparsity,
-            n_m_ratio=self.n_m_ratio,
-            grid=None if self.weight_dtype.startswith("float") else grid,
-            dampening=self.hessian_dampening,
-            group=self.processing_group_size,
+            sparsity=config.target_sparsity,
+            n_m_ratio=config.n_m_ratio,
+            grid=None if config.weight_dtype.startswith("float") else _grid(config, per_channel),
+            dampening=config.hessian_dampening,
+            group=config.processing_group_size,
         )
-        found = sparse_gpt(weight.flatten(1), hessian, options)
-        return pruned_encoding(found, weight, not self.weight_dtype.startswith("u"))
+        rows = weight.flatten(1)
+        found = sparse_gpt(rows.reshape(len(hessians), -1, rows.shape[1]), hessians, options)
+        return pruned_encoding(found, weight, not config.weight_dtype.startswith("u"))
+
+
+def _grid(config: ModuleGPTQConfig | ModuleSparseGPTConfig, per_channel: bool) -> GridOptions:
+    symmetric = config.quantization_scheme is QuantizationScheme.symmetric
+    return GridOptions(bits_of(config.weight_dtype), symmetric, per_channel, config.enable_normal_float)
+
+
+def _mask(layer: nn.Module) -> torch.Tensor | None:
+    """Returns what is kept of a pruned weight, bool of its shape; None where all is.
+
+    Raises:
+        NotApplicableError: The weight is not stored as floats.
+    """
+    encoding = load(layer, "weight")
+    if encoding is None:
+        return None
+    if not isinstance(encoding, Scatter) or not isinstance(encoding.source, Sparse):
+        raise NotApplicableError("it is quantized or palettized already")
+    device = cast("torch.Tensor", layer.weight).device
+    return to_torch(encoding.source.mask.numpy().view(np.bool_), device)

@@ -4,54 +4,28 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from mlpress.errors import RecipeError
 from mlpress.nn.calibration.stages import call
-
-Cacher = TypeVar("Cacher", bound="type[FirstLayerInputCacher]")
+from mlpress.optimize.torch.registry import ClassRegistry
 
 
 class StopExecution(ValueError):
     """The inputs of the first layer are known; the rest of the model need not run."""
 
 
-class FirstLayerInputCacher(ABC):
+class FirstLayerInputCacher(ClassRegistry, ABC):
     """Finds the inputs of the first layer that is compressed; subclasses are registered by name."""
-
-    _registered: ClassVar[dict[str, type[FirstLayerInputCacher]]] = {}
 
     def __init__(self, model: nn.Module, layers: Any) -> None:
         self._model = model
         self._layers = layers
-
-    @classmethod
-    def register(cls, name: str) -> Callable[[Cacher], Cacher]:
-        """Returns a decorator that makes a subclass known by a name."""
-
-        def decorate(kind: Cacher) -> Cacher:
-            cls._registered[name] = kind
-            return kind
-
-        return decorate
-
-    @classmethod
-    def get_class(cls, name: Any) -> type[FirstLayerInputCacher]:
-        """Returns the subclass of a name; a subclass is returned as it is.
-
-        Raises:
-            RecipeError: There is none of that name.
-        """
-        if isinstance(name, type) and issubclass(name, FirstLayerInputCacher):
-            return name
-        if name not in cls._registered:
-            raise RecipeError(f"input_cacher is {name!r}; allowed: {', '.join(cls._registered)}")
-        return cls._registered[name]
 
     @abstractmethod
     def cache(

@@ -11,13 +11,12 @@ from torch import nn
 
 from mlpress.errors import RecipeError
 from mlpress.nn.calibration.stages import Stage, run_chain, run_whole
-from mlpress.nn.calibration.work import LayerWork
+from mlpress.nn.calibration.work import LayerAlgorithm, LayerWork
 from mlpress.nn.metadata import mark_version
 from mlpress.optimize.torch.base_model_optimizer import BaseDataCalibratedModelOptimizer
 from mlpress.optimize.torch.layerwise_compression.algorithms import (
+    LayerwiseCompressionAlgorithm,
     LayerwiseCompressionAlgorithmConfig,
-    ModuleGPTQConfig,
-    ModuleSparseGPTConfig,
 )
 from mlpress.optimize.torch.layerwise_compression.input_cacher import (
     DefaultInputCacher,
@@ -26,7 +25,6 @@ from mlpress.optimize.torch.layerwise_compression.input_cacher import (
 )
 from mlpress.optimize.torch.optimization_config import OptimizationConfig
 
-_ALGORITHMS = {kind.algorithm_name: kind for kind in (ModuleGPTQConfig, ModuleSparseGPTConfig)}
 _MODULES = (nn.Conv2d, nn.Linear)
 
 
@@ -50,6 +48,7 @@ class LayerwiseCompressorConfig(OptimizationConfig):
     """
 
     module_config: ClassVar[type[Any]] = LayerwiseCompressionAlgorithmConfig
+    first_arguments: ClassVar[tuple[str, ...]] = ("layers",)
 
     layers: Annotated[Any, BeforeValidator(_layers)] = None
     input_cacher: Annotated[Any, BeforeValidator(FirstLayerInputCacher.get_class)] = Field(default="default")
@@ -62,10 +61,8 @@ class LayerwiseCompressorConfig(OptimizationConfig):
     def make(cls, value: Any) -> Any:
         """Returns a module's configuration, made from its fields if need be, or None."""
         if isinstance(value, Mapping):
-            name = value.get("algorithm")
-            if name not in _ALGORITHMS:
-                raise ValueError(f"algorithm is {name!r}; allowed: {', '.join(_ALGORITHMS)}")
-            return _ALGORITHMS[name].from_dict(value)
+            kind: type[Any] = LayerwiseCompressionAlgorithmConfig.get_class(value.get("algorithm"))
+            return kind.from_dict(value)
         return super().make(value)
 
     def get_layers(self, model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -138,10 +135,7 @@ class LayerwiseCompressor(BaseDataCalibratedModelOptimizer):
         layers = {name: layer for stage in stages for name, layer in stage.layers.items()}
         if not layers:
             raise RecipeError(f"layers is {config.layers!r}; it matches no module with layers to compress")
-        algorithms = {
-            name: cast("Any", self._algorithm(name, layer)).compress for name, layer in layers.items()
-        }
-        work = LayerWork(model, layers, algorithms, strict)
+        work = LayerWork(model, layers, lambda name: self._start_layer(name, layers[name]), strict)
         self._skipped = work.skipped
         if isinstance(cacher, DefaultInputCacher) and not _is_chain(model, config):
             run_whole(model, stages, batches, work.seen, work.compress)
@@ -176,6 +170,12 @@ class LayerwiseCompressor(BaseDataCalibratedModelOptimizer):
             for path, layer in module.named_modules(prefix=name)
             if isinstance(layer, _MODULES) and self._algorithm(path, layer) is not None
         }
+
+    def _start_layer(self, name: str, layer: nn.Module) -> LayerAlgorithm:
+        """Returns what watches and compresses a layer."""
+        config: Any = self._algorithm(name, layer)
+        kind: type[Any] = LayerwiseCompressionAlgorithm.get_class(config.algorithm)
+        return cast("LayerAlgorithm", kind(layer, config))
 
     def _algorithm(self, path: str, layer: nn.Module) -> LayerwiseCompressionAlgorithmConfig | None:
         config: LayerwiseCompressionAlgorithmConfig | None = self._config.get_module_config(path, layer)

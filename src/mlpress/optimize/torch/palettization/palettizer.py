@@ -14,12 +14,17 @@ from mlpress.optimize.torch.palettization.palettization_config import DKM_MODULE
 from mlpress.optimize.torch.training import WeightOptimizer
 
 
-class DKMPalettizer(WeightOptimizer):
+class Palettizer(WeightOptimizer):
+    """Palettizes weights in training."""
+
+    _kind = Palettization.kind
+
+
+class DKMPalettizer(Palettizer):
     """Clusters weights in training by differentiable k-means, so that tables and indices are learned."""
 
     _supported_modules = DKM_MODULES
     _config_class = DKMPalettizerConfig
-    _kind = Palettization.kind
 
     def prepare(self, inplace: bool = False, *, strict: bool = False) -> torch.nn.Module:
         """Returns the model to train, in training mode; a second call changes nothing.

@@ -13,8 +13,15 @@ from mlpress.nn.post_training import Plan, compress
 from mlpress.nn.targets import targets
 from mlpress.optimize.torch.base_model_optimizer import BasePostTrainingModelOptimizer
 from mlpress.optimize.torch.fields import one_of
-from mlpress.optimize.torch.optimization_config import OptimizationConfig
+from mlpress.optimize.torch.optimization_config import OptimizationConfig, PalettizationGranularity
 from mlpress.optimize.torch.palettization.fields import KMEANS_MODULES, KMeansConfig
+
+__all__ = [
+    "ModulePostTrainingPalettizerConfig",
+    "PalettizationGranularity",
+    "PostTrainingPalettizer",
+    "PostTrainingPalettizerConfig",
+]
 
 
 class ModulePostTrainingPalettizerConfig(KMeansConfig):

@@ -19,9 +19,11 @@ from mlpress.nn.metadata import mark_version, store
 from mlpress.nn.post_training import check_strict, stored
 from mlpress.nn.targets import Target, owners, targets
 from mlpress.optimize.torch.base_model_optimizer import BaseDataCalibratedModelOptimizer, config_of
-from mlpress.optimize.torch.optimization_config import OptimizationConfig
+from mlpress.optimize.torch.optimization_config import OptimizationConfig, PalettizationGranularity
 from mlpress.optimize.torch.palettization.fields import KMEANS_MODULES, KMeansConfig
 from mlpress.recipe import Palettize, Quantize
+
+__all__ = ["ModuleSKMPalettizerConfig", "PalettizationGranularity", "SKMPalettizer", "SKMPalettizerConfig"]
 
 
 class ModuleSKMPalettizerConfig(KMeansConfig):

@@ -14,17 +14,17 @@ from mlpress.nn.metadata import load, mark_version
 from mlpress.nn.post_training import Plan, compress
 from mlpress.nn.targets import CONVOLUTIONS, TRANSPOSED, Target, targets
 from mlpress.optimize.torch.base_model_optimizer import BasePostTrainingModelOptimizer, config_of
-from mlpress.optimize.torch.fields import Sizes, bits_of, dtype_in, member_of
+from mlpress.optimize.torch.fields import Sizes, dtype_in, member_of
 from mlpress.optimize.torch.optimization_config import (
-    ModuleOptimizationConfig,
     OptimizationConfig,
     QuantizationGranularity,
+    WeightTypeConfig,
 )
 from mlpress.optimize.torch.quantization.schemes import QuantizationScheme
 from mlpress.recipe import Quantize, Stage
 
 
-class ModulePostTrainingQuantizerConfig(ModuleOptimizationConfig):
+class ModulePostTrainingQuantizerConfig(WeightTypeConfig):
     """How to quantize a module.
 
     Attributes:
@@ -52,11 +52,6 @@ class ModulePostTrainingQuantizerConfig(ModuleOptimizationConfig):
         if self.block_size is not None and min(self.block_size) < 0:
             raise ValueError(f"block_size is {self.block_size}; sizes are 0 or more")
         return self
-
-    @property
-    def weight_n_bits(self) -> int:
-        """Bits of a weight."""
-        return bits_of(self.weight_dtype)
 
     def stage_for(self, target: Target) -> Stage | str:
         """Returns the stage of a recipe that says the same for one weight, or why there is none."""

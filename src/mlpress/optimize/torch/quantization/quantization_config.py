@@ -8,12 +8,12 @@ from pydantic import Field
 
 from mlpress.nn.training.quantize import Milestones, QuantizeOptions
 from mlpress.nn.training.ranges import Integers
-from mlpress.optimize.torch.fields import Milestone4, bits_of, dtype_in, member_of, one_of
-from mlpress.optimize.torch.optimization_config import ModuleOptimizationConfig, OptimizationConfig
+from mlpress.optimize.torch.fields import Milestone4, dtype_in, member_of, one_of
+from mlpress.optimize.torch.optimization_config import OptimizationConfig, WeightTypeConfig
 from mlpress.optimize.torch.quantization.schemes import ObserverType, QuantizationScheme
 
 
-class ModuleLinearQuantizerConfig(ModuleOptimizationConfig):
+class ModuleLinearQuantizerConfig(WeightTypeConfig):
     """How to quantize a module, or an operation.
 
     Attributes:
@@ -40,11 +40,6 @@ class ModuleLinearQuantizerConfig(ModuleOptimizationConfig):
         QuantizationScheme.symmetric
     )
     milestones: Milestone4 | None = None
-
-    @property
-    def weight_n_bits(self) -> int:
-        """Bits of a weight; 32 where weights are left alone."""
-        return bits_of(self.weight_dtype)
 
     def weights(self, milestones: Milestones | None) -> QuantizeOptions | None:
         """Returns what is done to weights, or None."""

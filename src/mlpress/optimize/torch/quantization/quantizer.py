@@ -28,7 +28,13 @@ from mlpress.optimize.torch.training import WeightOptimizer
 _MODULES = (*CONVOLUTIONS, *TRANSPOSED, nn.Linear, nn.Embedding)
 
 
-class LinearQuantizer(WeightOptimizer):
+class Quantizer(WeightOptimizer):
+    """Quantizes weights, and activations perhaps, in training."""
+
+    _kind = Quantization.kind
+
+
+class LinearQuantizer(Quantizer):
     """Rounds weights and activations to integers and back in training, so that the model gets used to it.
 
     (Jacob et al. 2018; learned scales after Esser et al. 2020.) Convolutions are rounded with the factors of
@@ -38,7 +44,6 @@ class LinearQuantizer(WeightOptimizer):
 
     _supported_modules = _MODULES
     _config_class = LinearQuantizerConfig
-    _kind = Quantization.kind
 
     def prepare(self, example_inputs: Any, inplace: bool = False, *, strict: bool = False) -> nn.Module:
         """Returns the model to train, in training mode; a second call changes nothing.
