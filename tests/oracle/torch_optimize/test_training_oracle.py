@@ -122,23 +122,6 @@ def their_palettization(options: dict[str, object]) -> FakePalettize:
     return made.train()
 
 
-def test_palettizer_fields_and_defaults_are_theirs() -> None:
-    found = DKMPalettizerConfig.from_dict({"global_config": {}}).as_dict()["global_config"]
-    expected = cto.palettization.ModuleDKMPalettizerConfig().as_dict()
-    for deprecated in ("partition_size", "cluster_dtype"):
-        expected.pop(deprecated)
-    assert list(found) == list(expected)
-    for field, value in expected.items():
-        assert str(getattr(found[field], "value", found[field])) in str(getattr(value, "value", value)), field
-
-
-def test_pruner_fields_and_defaults_are_theirs() -> None:
-    found, expected = (home.ModuleMagnitudePrunerConfig().as_dict() for home in (pruning, cto.pruning))
-    assert list(found) == list(expected)
-    assert expected.pop("scheduler") == {"begin_step": found.pop("scheduler").begin_step}
-    assert found == expected
-
-
 def test_a_trained_palette_converts_with_coremltools() -> None:
     import coremltools as ct
 
