@@ -10,6 +10,7 @@ import torch
 from coremltools.optimize.torch.palettization import FakePalettize
 from torch import nn
 
+from mlpress.nn.training import dkm
 from mlpress.nn.training.palettize import Palettization
 from mlpress.nn.training.palettize_options import PalettizeOptions
 from mlpress.optimize.torch import pruning
@@ -75,14 +76,25 @@ def test_a_pruning_report_is_theirs() -> None:
         {"n_bits": 2, "tau": 0.01, "iterations": 1},
         {"n_bits": 3, "zero_first": True, "tau": 0.01},
         {"n_bits": 1, "tau": 0.02, "bonus": 0.0},
+        {"n_bits": 2, "tau": 0.01, "axis": 1, "group_size": 2, "tolerance": 0.0},
+        {"n_bits": 2, "tau": 0.01, "axis": 1, "cluster_dim": 2},
+        {"n_bits": 2, "tau": 0.05, "axis": 1, "per_channel_scale": "abs"},
+        {"n_bits": 2, "tau": 0.01, "group_size": 4, "trained": 0.5},
+        {"n_bits": 2, "tau": 0.01, "mode": "gsm"},
+        {"n_bits": 2, "tau": 0.01, "mode": "gsm", "group_size": 8},
     ],
     ids=str,
 )
-def test_a_differentiable_clustering_is_theirs(options: dict[str, object], shape: tuple[int, ...]) -> None:
+def test_a_differentiable_clustering_is_theirs(
+    options: dict[str, object], shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     weight = torch.randn(shape) * 0.2
     ours = Palettization(weight, PalettizeOptions(**options))
-    theirs = their_palettization(options)
+    theirs = their_palettization(options, weight.dim())
+    # Each library draws noise of its own: here none is drawn.
+    monkeypatch.setattr(dkm, "gumbel_noise", lambda like, *_: torch.zeros_like(like))
+    monkeypatch.setattr(torch.nn.functional, "gumbel_softmax", torch.softmax)
     mine, other = weight.clone().requires_grad_(), weight.clone().requires_grad_()
     ours(mine.detach(), None)  # the first pass finds centroids
     theirs(other)
@@ -100,10 +112,14 @@ def test_a_differentiable_clustering_is_theirs(options: dict[str, object], shape
     torch.testing.assert_close(ours(weight, None), theirs(weight), rtol=1e-4, atol=1e-5)
 
 
-def their_palettization(options: dict[str, object]) -> FakePalettize:
-    scheme = options.get("per_channel_scale")
+def their_palettization(options: dict[str, object], rank: int) -> FakePalettize:
+    scheme, axis = options.get("per_channel_scale"), options.get("axis", 0)
     advanced = {
+        "palett_mode": options.get("mode", "dkm"),
+        "percentage_palett_enable": options.get("trained", 1.0),
+        "cluster_permute": (axis, *(other for other in range(rank) if other != axis)),
         "palett_tau": options.get("tau", 1e-4),
+        "palett_epsilon": options.get("tolerance", 1e-4),
         "kmeans_max_iter": options.get("iterations", 3),
         "enforce_zero": options.get("zero_first", False),
         "prune_threshold": options.get("bonus", 1e-7),

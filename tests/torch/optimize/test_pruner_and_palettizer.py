@@ -23,6 +23,10 @@ from mlpress.optimize.torch.pruning import MagnitudePruner, MagnitudePrunerConfi
 from mlpress.optimize.torch.quantization import PostTrainingQuantizer
 from tests.torch.optimize.training_loop import batch, network, same_state, train
 
+GROUPS_OF_8 = {"granularity": "per_grouped_channel", "group_size": 8}
+
+INPUTS_FIRST = {"cluster_permute": (1, 0)}
+
 
 def pruner(model: nn.Module, **config: object) -> MagnitudePruner:
     return MagnitudePruner(model, MagnitudePrunerConfig.from_dict({"global_config": config}))
@@ -139,7 +143,7 @@ def test_what_was_trained_is_what_comes_out() -> None:
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ({"granularity": "per_grouped_channel", "group_size": 8}, "2-bit palette x4 · float32 table"),
+        (GROUPS_OF_8, "2-bit palette x4 · float32 table"),
         ({"cluster_dim": 4}, "2-bit palette of 4-vectors · float32 table"),
         ({"enable_per_channel_scale": True}, "2-bit palette · float32 table · 32 scales"),
         ({"lut_dtype": "i8"}, "2-bit palette · int8 table"),
@@ -147,6 +151,21 @@ def test_what_was_trained_is_what_comes_out() -> None:
         ({"lut_dtype": "f16"}, "2-bit palette · float32 table"),
         ({"enforce_zero": True}, "2-bit palette · float32 table"),
         ({"palett_mode": "hard"}, "2-bit palette · float32 table"),
+        ({"palett_mode": "gsm", "palett_tau": 0.01}, "2-bit palette · float32 table"),
+        (INPUTS_FIRST, "2-bit palette · float32 table"),
+        ({**INPUTS_FIRST, **GROUPS_OF_8}, "2-bit palette x32 · float32 table"),
+        ({**INPUTS_FIRST, "cluster_dim": 4}, "2-bit palette of 4-vectors · float32 table"),
+        (
+            {"cluster_permute": (1, 0), "enable_per_channel_scale": True},
+            "2-bit palette · float32 table · 256 scales",
+        ),
+        ({"add_extra_centroid": True}, "sparse 20% · 2-bit palette · float32 table"),
+        (
+            {"add_extra_centroid": True, "cluster_dim": 2},
+            "sparse 16% · 2-bit palette of 2-vectors · float32 table",
+        ),
+        ({"add_extra_centroid": True, "lut_dtype": "i8"}, "sparse 20% · 2-bit palette · int8 table"),
+        ({"percentage_palett_enable": 0.5, **GROUPS_OF_8}, "2-bit palette x4 · float32 table"),
     ],
     ids=str,
 )
@@ -309,11 +328,12 @@ def test_a_shared_weight_stays_shared() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"palett_mode": "gsm"}, "palett_mode is 'gsm': allowed: dkm, hard"),
-        ({"add_extra_centroid": True}, "add_extra_centroid is True"),
+        ({"palett_mode": "topk"}, "palett_mode is 'topk': allowed: dkm, gsm, hard"),
+        ({"cluster_permute": (1, 1)}, r"cluster_permute is \(1, 1\); it has each axis from 0 on once"),
         ({"n_bits": 5}, "n_bits is 5"),
+        ({"quantize_activations": True}, "prepare the model with LinearQuantizer, too"),
         ({"palett_tau": 0.0}, "palett_tau is 0.0"),
-        ({"partition_size": 4}, "there is no 'partition_size'"),
+        ({"partition_size": 4}, "partition_size is 4: use group_size"),
     ],
 )
 def test_palettizer_configurations_that_make_no_sense(arguments: dict[str, object], message: str) -> None:

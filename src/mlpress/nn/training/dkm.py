@@ -2,6 +2,7 @@
 
 An iteration replaces centroids C by the means of the weights W, weighted by the attention
 ``A = max(softmax(-|W - C|^2 / tau), floor)``; the result is ``A C`` with the last attention and centroids.
+With Gumbel noise G (Jang et al. 2017) the attention is ``softmax(-|W - C|^2 / tau + G)``.
 Autograd would keep attention and distances of every iteration, [weights, centroids] each. Here forward and
 backward compute them anew, a few weights at a time.
 
@@ -10,6 +11,8 @@ for points that do not count) below the points lets one product give sums and ma
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -29,7 +32,8 @@ def dkm(
     floor: float = 1e-7,
     bonus: float = 0.0,
     zero_first: bool = False,
-    hard: bool = False,
+    mode: str = "dkm",
+    seed: Tensor | None = None,
     levels: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """Clusters weights; gradients flow to the weights through every iteration.
@@ -44,7 +48,9 @@ def dkm(
         floor: Least attention.
         bonus: Subtracted from the squared distances to the first centroid.
         zero_first: Whether the first centroid is fixed at 0.
-        hard: Whether all attention goes to the nearest centroid (no gradient flows through it then).
+        mode: ``dkm``, ``gsm`` (with Gumbel noise, without a floor), or ``hard``: all attention goes to the
+            nearest centroid (no gradient flows through it then).
+        seed: int64 scalar: which noise; for ``gsm``, and only there.
         levels: Centroids are rounded to multiples of their largest magnitude / levels; 0 for not at all.
 
     Returns:
@@ -58,10 +64,11 @@ def dkm(
         tau,
         iterations,
         tolerance,
-        floor,
+        0.0 if mode == "gsm" else floor,
         bonus,
         zero_first,
-        hard,
+        mode,
+        seed,
         levels,
     )
     return out.mT, table
@@ -77,11 +84,12 @@ def _dkm(
     floor: float,
     bonus: float,
     zero_first: bool,
-    hard: bool,
+    mode: str,
+    seed: Tensor | None,
     levels: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Returns output, centroids, and for backward: centroids, means, masses of iterations, how many."""
-    length = centroids.shape[-1]
+    length, attention = centroids.shape[-1], _Attention.of(tau, floor, mode, seed)
     starts = centroids.new_zeros(iterations, *centroids.shape)
     means = torch.zeros_like(starts)
     masses = centroids.new_ones(*starts.shape[:-1], 1)
@@ -93,7 +101,7 @@ def _dkm(
             some = points[..., part]
             distances = _distances(some, table, bonus)
             inertia += (distances.amin(1) * some[:, -1]).sum()
-            sums.baddbmm_(_attention(distances, tau, floor, hard), some.mT)
+            sums.baddbmm_(attention(distances, step, part.start), some.mT)
         mass = sums[..., length:]
         masses[step] = torch.where(mass > 0, mass, 1)
         means[step] = torch.where(mass > 0, sums[..., :length] / masses[step], table)
@@ -107,14 +115,14 @@ def _dkm(
     out = torch.empty_like(points[:, :length])
     for part in _parts(points, table):
         distances = _distances(points[..., part], starts[done - 1], bonus)
-        torch.bmm(table.mT, _attention(distances, tau, floor, hard), out=out[..., part])
+        torch.bmm(table.mT, attention(distances, done - 1, part.start), out=out[..., part])
     out *= points[:, -1:]
     return out, table, starts, means, masses, torch.tensor(done)
 
 
 @_dkm.register_fake
 def _dkm_fake(  # type: ignore[no-untyped-def]
-    points, centroids, tau, iterations, tolerance, floor, bonus, zero_first, hard, levels
+    points, centroids, tau, iterations, tolerance, floor, bonus, zero_first, mode, seed, levels
 ):
     starts = centroids.new_empty(iterations, *centroids.shape)
     return (
@@ -140,16 +148,17 @@ def _dkm_backward(
     floor: float,
     bonus: float,
     zero_first: bool,
-    hard: bool,
+    mode: str,
+    seed: Tensor | None,
 ) -> Tensor:
     """Returns the gradient of the points; zero for the row of ones."""
-    length = table.shape[-1]
+    length, attention = table.shape[-1], _Attention.of(tau, floor, mode, seed)
     grad = grad * points[:, -1:]
     last = int(done) - 1
     towards = torch.zeros_like(table)  # gradient of the centroids that an iteration ended with
     for part in _parts(points, table):
         distances = _distances(points[..., part], starts[last], bonus)
-        towards.baddbmm_(_attention(distances, tau, floor, hard), grad[..., part].mT)
+        towards.baddbmm_(attention(distances, last, part.start), grad[..., part].mT)
     result = torch.zeros_like(points)
     for step in range(last, -1, -1):
         if zero_first:
@@ -160,10 +169,10 @@ def _dkm_backward(
         for part in _parts(points, table):
             some, found = points[..., part], result[:, :length, part]
             distances = _distances(some, start, bonus)
-            if hard:
-                found += mean.mT @ _attention(distances, tau, floor, hard)
+            if mode == "hard":
+                found += mean.mT @ attention(distances, step, part.start)
                 continue
-            probability = _softmax(distances, tau)
+            probability = attention.softmax(distances, step, part.start)
             to_attention = to_sums @ some
             if step == last:
                 to_attention.baddbmm_(table, grad[..., part])
@@ -183,20 +192,21 @@ def _dkm_backward(
 
 @_dkm_backward.register_fake
 def _dkm_backward_fake(  # type: ignore[no-untyped-def]
-    grad, points, table, starts, means, masses, done, tau, floor, bonus, zero_first, hard
+    grad, points, table, starts, means, masses, done, tau, floor, bonus, zero_first, mode, seed
 ):
     return torch.empty_like(points)
 
 
 def _save(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
-    points, _, tau, _, _, floor, bonus, zero_first, hard, _ = inputs
+    points, _, tau, _, _, floor, bonus, zero_first, mode, seed, _ = inputs
     _, table, starts, means, masses, done = output
-    ctx.save_for_backward(points, table, starts, means, masses, done)
-    ctx.options = tau, floor, bonus, zero_first, hard
+    ctx.save_for_backward(points, table, starts, means, masses, done, seed)
+    ctx.options = tau, floor, bonus, zero_first, mode
 
 
 def _backward(ctx, grad, *_):  # type: ignore[no-untyped-def]
-    return _dkm_backward(grad.contiguous(), *ctx.saved_tensors, *ctx.options), *(None,) * 9
+    *saved, seed = ctx.saved_tensors
+    return _dkm_backward(grad.contiguous(), *saved, *ctx.options, seed), *(None,) * 10
 
 
 _dkm.register_autograd(_backward, setup_context=_save)
@@ -219,15 +229,46 @@ def _distances(points: Tensor, table: Tensor, bonus: float) -> Tensor:
     return distances
 
 
-def _softmax(distances: Tensor, tau: float) -> Tensor:
-    return torch.softmax(distances.mul_(-1 / tau), dim=1)
+@dataclass(frozen=True, slots=True)
+class _Attention:
+    """How much of each centroid a point gets; overwrites the distances.
+
+    Attributes:
+        tau: Temperature.
+        floor: Least attention.
+        mode: As for `dkm`.
+        seed: Which noise.
+    """
+
+    tau: float
+    floor: float
+    mode: str
+    seed: int
+
+    @classmethod
+    def of(cls, tau: float, floor: float, mode: str, seed: Tensor | None) -> _Attention:
+        return cls(tau, floor, mode, 0 if seed is None else int(seed))
+
+    def __call__(self, distances: Tensor, step: int, start: int) -> Tensor:
+        """Returns the attention of points from a first one on, in an iteration."""
+        if self.mode == "hard":
+            nearest = distances.argmin(1, keepdim=True)
+            return torch.zeros_like(distances).scatter_(1, nearest, 1)
+        return self.softmax(distances, step, start).clamp_(min=self.floor)
+
+    def softmax(self, distances: Tensor, step: int, start: int) -> Tensor:
+        """Returns the same before the floor."""
+        scaled = distances.mul_(-1 / self.tau)
+        if self.mode == "gsm":
+            scaled += gumbel_noise(scaled, self.seed, step, start)
+        return torch.softmax(scaled, dim=1)
 
 
-def _attention(distances: Tensor, tau: float, floor: float, hard: bool) -> Tensor:
-    if hard:
-        nearest = distances.argmin(1, keepdim=True)
-        return torch.zeros_like(distances).scatter_(1, nearest, 1)
-    return _softmax(distances, tau).clamp_(min=floor)
+def gumbel_noise(like: Tensor, seed: int, step: int, start: int) -> Tensor:
+    """Returns standard Gumbel noise of a tensor's shape: the same for the same numbers, in both passes."""
+    generator = torch.Generator(like.device)
+    generator.manual_seed((seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + start) % (1 << 63))
+    return torch.empty_like(like).exponential_(generator=generator).log_().neg_()
 
 
 def rounded(table: Tensor, levels: int) -> Tensor:

@@ -39,8 +39,8 @@ def encode(
     rounds = quantize is not None and quantize.enabled
     found: Encoding
     if palettize is not None and palettize.enabled:
-        found = _palettized(value, mask, palettize, quantize if rounds else None)
-    elif quantize is not None and rounds:
+        return _palettized(value, mask, palettize, quantize if rounds else None)
+    if quantize is not None and rounds:
         codes, scale, zero = (to_numpy(part) for part in quantize.assign(value))
         integers = quantize.options.integers
         dtype = dtype_named(f"{'' if integers.signed else 'u'}int{integers.bits}")
@@ -62,18 +62,20 @@ def _palettized(
 ) -> Encoding:
     palette = palettize.assign(value, mask, 0 if quantize is None else quantize.levels)
     groups, entries, length = palette.tables.shape
-    shape = (value.shape[0] // length, *value.shape[1:])
-    indices = palette.indices.reshape(shape).to(torch.uint8)
-    kept = None if palette.kept is None else to_numpy(palette.kept.reshape(shape))
-    counts = (groups, *(1,) * (value.dim() - 1))
+    channels = palettize.options.axis
+    moved = value.movedim(channels, 0).shape
+    shape = (moved[0] // length, *moved[1:])
+    indices = palette.indices.reshape(shape).movedim(0, channels).to(torch.uint8)
+    kept = None if palette.kept is None else to_numpy(palette.kept.reshape(shape).movedim(0, channels))
+    counts = [groups if axis == channels else 1 for axis in range(value.dim())]
     values = to_numpy(palette.tables).reshape(*counts, entries, length)
     weight_dtype = to_numpy(value[:0]).dtype
     table = _table(values, weight_dtype, palettize, quantize)
-    axis = 0 if length > 1 else None
-    lut = Lut(leaf(to_numpy(indices), unsigned(palettize.options.n_bits), kept), table, axis)
-    if palette.scale is None:
-        return lut
-    return Affine(lut, dense(to_numpy(palette.scale).astype(weight_dtype)))
+    axis = channels if length > 1 else None
+    found: Encoding = Lut(leaf(to_numpy(indices), unsigned(palettize.options.n_bits), kept), table, axis)
+    if palette.scale is not None:
+        found = Affine(found, dense(to_numpy(palette.scale).astype(weight_dtype)))
+    return found if kept is None else Scatter(found)
 
 
 def _table(

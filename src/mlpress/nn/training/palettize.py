@@ -12,6 +12,7 @@ from torch import Tensor
 from mlpress.nn.arrays import to_numpy
 from mlpress.nn.training.dkm import dkm, rounded
 from mlpress.nn.training.palettize_options import PalettizeOptions
+from mlpress.nn.training.processes import over_processes
 from mlpress.nn.training.tables import first_tables, look_up, narrowed, without_duplicates, zero_first
 from mlpress.nn.training.technique import Technique
 
@@ -26,7 +27,7 @@ class Palette:
         tables: [groups, entries, elements].
         indices: int64 [groups, points].
         kept: bool [groups, points], or None for all.
-        scale: [channels, 1, ...], or None.
+        scale: One for each channel, or None.
     """
 
     tables: Tensor
@@ -39,14 +40,18 @@ class Palettization(Technique):
     """Clusters a weight in each forward pass in training; picks nearest centroids in evaluation.
 
     Attributes:
-        centroids: float32 [groups, entries, elements]; they move with every pass in training.
-        scale: float32 [channels, 1, ...]: what the weight is divided by; ones without such scales.
-        started: Whether centroids are there; the first pass after the milestone makes them.
+        centroids: float32 [groups, centroids, elements]; they move with every pass in training.
+        scale: float32: what the channels are divided by; ones without such scales.
+        seed: int64: the noise of the next pass, with mode ``gsm``.
+        enabled: Whether weights are palettized; the milestone and its optimizer's switch decide.
+        started: Whether centroids are there; the first pass that palettizes makes them.
+        shape: Shape of the weight.
     """
 
     kind = "palettize"
     centroids: Tensor
     scale: Tensor
+    seed: Tensor | None
 
     def __init__(self, weight: Tensor, options: PalettizeOptions) -> None:
         """Plans the tables of a weight.
@@ -56,21 +61,23 @@ class Palettization(Technique):
         """
         super().__init__()
         self.options = options
+        self.enabled = options.milestone == 0
         self.started = False
-        shape = tuple(weight.shape)
+        self.shape = shape = tuple(weight.shape)
         groups = options.groups_of(shape)
-        table = torch.zeros(groups, 1 << options.n_bits, options.cluster_dim, device=weight.device)
+        table = torch.zeros(groups, options.centroids, options.cluster_dim, device=weight.device)
         self.register_buffer("centroids", table)
-        scale = torch.ones(shape[0], *(1,) * (len(shape) - 1), device=weight.device)
+        scales = [size if axis == options.axis else 1 for axis, size in enumerate(shape)]
+        scale = torch.ones(scales, device=weight.device)
         self.register_buffer("scale", scale, persistent=options.per_channel_scale is not None)
-
-    @property
-    def enabled(self) -> bool:
-        """Whether the milestone has come."""
-        return self.options.milestone == 0 or self.steps > self.options.milestone
+        noisy = options.mode == "gsm"
+        seed = torch.zeros((), dtype=torch.int64, device=weight.device) if noisy else None
+        self.register_buffer("seed", seed)
 
     def advance(self, weight: Tensor) -> None:
         """Takes a step of the schedule."""
+        if self.steps == self.options.milestone:
+            self.enabled = True
         self.steps += 1
 
     def forward(self, weight: Tensor, mask: Tensor | None, levels: int = 0) -> Tensor:
@@ -82,15 +89,29 @@ class Palettization(Technique):
             levels: Tables are rounded to integers up to this magnitude; 0 leaves it to `table_dtype`.
         """
         if not self.started:
-            self._start(weight, mask)
+            self.start(weight, mask)
         points, kept = self._points(weight), self._kept(mask)
         if not self.training:
             table = self._table(levels)
             return self._weight(look_up(table, self._nearest(points, table), kept), weight)
-        with torch.no_grad():
-            start = without_duplicates(self.centroids)
+        many = self.options.trained_groups(len(points))
+        out, centroids = self._clustered(points[:many], None if kept is None else kept[:many], levels)
+        if many < len(points):
+            rest = self._table(levels)[many:]
+            nearest = self._nearest(points[many:].detach(), rest)
+            out = torch.cat([out, look_up(rest, nearest, None if kept is None else kept[many:])])
+        self.centroids[:many].copy_(narrowed(centroids.detach(), self.options.table_dtype))
+        return self._weight(out, weight)
+
+    def _clustered(self, points: Tensor, kept: Tensor | None, levels: int) -> tuple[Tensor, Tensor]:
+        """Returns the points of the first groups as clustered now, and the centroids."""
         options = self.options
-        out, centroids = dkm(
+        with torch.no_grad():
+            start = without_duplicates(self.centroids[: len(points)], options.duplicates)
+            seed = None if self.seed is None else self.seed.clone()
+            if self.seed is not None:
+                self.seed += 1
+        return dkm(
             points,
             kept,
             start,
@@ -99,12 +120,15 @@ class Palettization(Technique):
             tolerance=options.tolerance,
             floor=options.floor,
             bonus=options.bonus,
-            zero_first=options.zero_first,
-            hard=options.hard,
+            zero_first=self._zero_first,
+            mode=options.mode,
+            seed=seed,
             levels=levels or self.own_levels,
         )
-        self.centroids.copy_(narrowed(centroids.detach(), options.table_dtype))
-        return self._weight(out, weight)
+
+    @property
+    def _zero_first(self) -> bool:
+        return self.options.zero_first or self.options.extra_zero
 
     @property
     def own_levels(self) -> int:
@@ -118,17 +142,22 @@ class Palettization(Technique):
     def assign(self, weight: Tensor, mask: Tensor | None, levels: int = 0) -> Palette:
         """Returns tables and indices as evaluation uses them; arguments as for `forward`."""
         if not self.started:
-            self._start(weight, mask)
+            self.start(weight, mask)
         scale = None if self.options.per_channel_scale is None else self.scale
-        table = self._table(levels)
-        return Palette(table, self._nearest(self._points(weight), table), self._kept(mask), scale)
+        table, kept = self._table(levels), self._kept(mask)
+        indices = self._nearest(self._points(weight), table)
+        if not self.options.extra_zero:
+            return Palette(table, indices, kept, scale)
+        others = indices > 0
+        kept = others if kept is None else kept & others
+        return Palette(table[:, 1:], (indices - 1).clamp(min=0), kept, scale)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
-    def _start(self, weight: Tensor, mask: Tensor | None) -> None:
-        """Finds the first scales and centroids, by exact k-means for scalars."""
+    def start(self, weight: Tensor, mask: Tensor | None) -> None:
+        """Finds the first scales and centroids, by exact k-means for scalars; arguments as for `forward`."""
         if self.options.per_channel_scale is not None:
-            rows = weight.float().flatten(1)
+            rows = weight.float().movedim(self.options.axis, 0).flatten(1)
             spread = (rows.amax(1) - rows.amin(1)) / 2
             found = spread if self.options.per_channel_scale == "min_max" else rows.abs().amax(1)
             self.scale.copy_(torch.where(found > 0, found, 1).reshape(self.scale.shape))
@@ -136,16 +165,20 @@ class Palettization(Technique):
         masses = None if kept is None else to_numpy(kept).astype(np.float32)
         tables = first_tables(to_numpy(self._points(weight)), masses, self.centroids.shape[1])
         table = torch.from_numpy(tables).to(self.centroids)
-        self.centroids.copy_(zero_first(table) if self.options.zero_first else table)
+        self.centroids.copy_(zero_first(table) if self._zero_first else table)
+        if self.seed is not None:
+            # Processes that train together draw the same noise: their tables have to stay the same.
+            self.seed.copy_(over_processes(torch.randint_like(self.seed, 1 << 62), "max"))
         self.started = True
 
     def _points(self, weight: Tensor) -> Tensor:
-        """Returns [channels, ...] divided by the scale as float32 [groups, points, elements]."""
+        """Returns a weight divided by the scale as float32 [groups, points, elements]."""
         return self._grouped(weight.float() / self.scale)
 
     def _grouped(self, weight: Tensor) -> Tensor:
         groups, length = self.centroids.shape[0], self.centroids.shape[2]
-        split = weight.reshape(groups, -1, length, *weight.shape[1:])
+        moved = weight.movedim(self.options.axis, 0)
+        split = moved.reshape(groups, -1, length, *moved.shape[1:])
         return split.movedim(2, -1).reshape(groups, -1, length)
 
     def _kept(self, mask: Tensor | None) -> Tensor | None:
@@ -154,8 +187,10 @@ class Palettization(Technique):
     def _weight(self, points: Tensor, like: Tensor) -> Tensor:
         """Inverse of `_points`."""
         groups, length = self.centroids.shape[0], self.centroids.shape[2]
-        split = points.reshape(groups, like.shape[0] // groups // length, *like.shape[1:], length)
-        return (split.movedim(-1, 2).reshape(like.shape) * self.scale).to(like.dtype)
+        moved = like.movedim(self.options.axis, 0).shape
+        split = points.reshape(groups, moved[0] // groups // length, *moved[1:], length)
+        values = split.movedim(-1, 2).reshape(moved).movedim(0, self.options.axis)
+        return (values * self.scale).to(like.dtype)
 
     def _nearest(self, points: Tensor, table: Tensor) -> Tensor:
         step = max(1, _CHUNK // table[..., 0].numel())
@@ -171,10 +206,10 @@ class Palettization(Technique):
         return torch.cat(found, dim=1)
 
     def get_extra_state(self) -> Any:
-        """Returns steps, and whether centroids are there."""
-        return {**super().get_extra_state(), "started": self.started}
+        """Returns steps, whether weights are palettized, and whether centroids are there."""
+        return {**super().get_extra_state(), "enabled": self.enabled, "started": self.started}
 
     def set_extra_state(self, state: Any) -> None:
         """Inverse of `get_extra_state`."""
         super().set_extra_state(state)
-        self.started = state["started"]
+        self.enabled, self.started = state["enabled"], state["started"]

@@ -49,14 +49,19 @@ def zero_first(table: Tensor) -> Tensor:
     return moved
 
 
-def without_duplicates(table: Tensor) -> Tensor:
-    """Moves one of two equal scalar centroids half the way to the next: together they serve like one."""
+def without_duplicates(table: Tensor, tolerance: float = 0.0) -> Tensor:
+    """Moves one of two equal scalar centroids half the way to the next: together they serve like one.
+
+    Groups with no more than a fraction `tolerance` of such centroids stay as they are.
+    """
     if table.shape[-1] != 1:
         return table
     ordered, order = table[..., 0].sort(dim=1)
     following = torch.cat([ordered[:, 1:], ordered[:, :1]], dim=1)
     after = torch.cat([ordered[:, 2:], ordered[:, :2]], dim=1)
-    moved = torch.where(ordered == following, (ordered + after) / 2, ordered)
+    same = ordered == following
+    moves = same & (same.sum(1, keepdim=True) > tolerance * table.shape[1])
+    moved = torch.where(moves, (ordered + after) / 2, ordered)
     return table.scatter(1, order.unsqueeze(-1), moved.unsqueeze(-1))
 
 

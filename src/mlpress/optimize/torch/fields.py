@@ -77,6 +77,16 @@ def one_of(*values: Any) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def instead(name: str) -> BeforeValidator:
+    """Returns a check that a field is not used: another one has taken its place."""
+
+    def check(value: Any) -> None:
+        if value is not None:
+            raise ValueError(f"use {name}, which says the same")
+
+    return BeforeValidator(check)
+
+
 def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 

@@ -22,15 +22,18 @@ def plain(
     bonus: float = 0.0,
     zero_first: bool = False,
     tolerance: float = 0.0,
-    hard: bool = False,
+    mode: str = "dkm",
+    noise: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """DKM, sections 3.1 and 3.2: attention, weighted means, and again."""
     kept = 1.0 if mask is None else mask.to(weights).unsqueeze(-1)
-    for _ in range(iterations):
+    for step in range(iterations):
         distances = (weights.unsqueeze(2) - centroids.unsqueeze(1)).square().sum(-1)
         distances = distances - one_hot(torch.tensor(0), distances.shape[-1]).to(weights) * bonus
         attention = torch.softmax(-distances / tau, dim=-1).clamp(min=floor)
-        if hard:
+        if mode == "gsm":
+            attention = torch.softmax(-distances / tau + noise[step], dim=-1)
+        if mode == "hard":
             attention = one_hot(distances.argmin(-1), distances.shape[-1]).to(weights)
         attention_kept = attention * kept
         centroids = attention_kept.mT @ weights / attention_kept.sum(1).unsqueeze(-1)
@@ -46,7 +49,7 @@ CASES = {
     "high floor": {"tau": 0.01, "floor": 1e-3},
     "bonus": {"tau": 0.05, "bonus": 0.02},
     "zero first": {"tau": 0.05, "zero_first": True},
-    "hard": {"hard": True},
+    "hard": {"mode": "hard"},
 }
 
 
@@ -71,10 +74,53 @@ def test_value_and_gradient_are_those_of_autograd(
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-7, atol=1e-9)
 
 
+def noise_of(seed: int, weights: Tensor, clusters: int, iterations: int) -> list[Tensor]:
+    """The noise of each iteration, [groups, points, clusters]."""
+    groups, points, _ = weights.shape
+    table = weights.new_zeros(groups, clusters, 1)
+    found = []
+    for step in range(iterations):
+        parts = [
+            module.gumbel_noise(
+                weights.new_zeros(groups, clusters, points)[..., part], seed, step, part.start
+            )
+            for part in module._parts(weights.mT, table)
+        ]
+        found.append(torch.cat(parts, dim=-1).mT)
+    return found
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_gumbel_softmax_is_that_of_autograd(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PART", 64)
+    torch.manual_seed(0)
+    weights = (torch.randn(2, 50, length, dtype=torch.float64) * 0.3).requires_grad_()
+    start = weights[:, :4].detach().clone() + 0.01
+    noise = noise_of(7, weights.detach(), 4, 3)
+    expected, their_centroids = plain(weights, None, start, tau=0.05, mode="gsm", noise=noise)
+    found, centroids = dkm(weights, None, start, tau=0.05, tolerance=0, mode="gsm", seed=torch.tensor(7))
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(centroids, their_centroids, rtol=1e-9, atol=1e-12)
+    towards = torch.randn_like(expected)
+    (expected_gradient,) = torch.autograd.grad(expected, weights, towards)
+    (gradient,) = torch.autograd.grad(found, weights, towards)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-7, atol=1e-9)
+
+
+def test_noise_is_gumbel_noise_and_another_for_each_seed_and_step() -> None:
+    draws = [
+        module.gumbel_noise(torch.empty(1, 4, 50_000), *each) for each in ((0, 0, 0), (1, 0, 0), (0, 1, 0))
+    ]
+    for draw in draws:
+        assert float(draw.mean()) == pytest.approx(0.5772, abs=0.02)  # Euler's constant
+        assert float(draw.var()) == pytest.approx(torch.pi**2 / 6, abs=0.03)
+    assert abs(torch.corrcoef(torch.stack([draw.flatten() for draw in draws])).triu(1)).max() < 0.01
+
+
 def test_a_step_ends_when_the_error_settles() -> None:
     points = torch.tensor([[-1.0, -1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]).unsqueeze(0)
     start = torch.tensor([-1.0, 1.0]).reshape(1, 2, 1)
-    *_, done = module._dkm(points, start, 1e-4, 10, 1e-4, 1e-7, 0.0, False, False, 0)
+    *_, done = module._dkm(points, start, 1e-4, 10, 1e-4, 1e-7, 0.0, False, "dkm", None, 0)
     assert done == 2
 
 

@@ -1,5 +1,6 @@
 """Palettization: weights become indices into look-up tables."""
 
+from mlpress.optimize.torch.palettization.fake_palettize import FakePalettize
 from mlpress.optimize.torch.palettization.palettization_config import (
     DKMPalettizerConfig,
     ModuleDKMPalettizerConfig,
@@ -19,6 +20,7 @@ from mlpress.optimize.torch.palettization.sensitive_k_means import (
 __all__ = [
     "DKMPalettizer",
     "DKMPalettizerConfig",
+    "FakePalettize",
     "ModuleDKMPalettizerConfig",
     "ModulePostTrainingPalettizerConfig",
     "ModuleSKMPalettizerConfig",

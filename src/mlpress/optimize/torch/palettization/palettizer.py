@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch.nn.utils.parametrize import type_before_parametrizations
 
+from mlpress.errors import NotApplicableError
 from mlpress.nn.report import Report, rms_error
 from mlpress.nn.targets import Target
+from mlpress.nn.training.finish import stacks
 from mlpress.nn.training.palettize import Palettization
 from mlpress.optimize.torch.palettization.palettization_config import DKM_MODULES, DKMPalettizerConfig
 from mlpress.optimize.torch.training import WeightOptimizer
@@ -48,7 +50,18 @@ class DKMPalettizer(Palettizer):
         fitting = [each for each in configs if weight.numel() > each.weight_threshold]
         if not fitting:
             return None
-        return Palettization(weight, fitting[-1].options(type_before_parametrizations(target.module)))
+        chosen = fitting[-1]
+        if chosen.cluster_permute is not None and len(chosen.cluster_permute) != weight.dim():
+            raise NotApplicableError(
+                f"cluster_permute {chosen.cluster_permute} is no order of the weight's {weight.dim()} axes"
+            )
+        return Palettization(weight, chosen.options(type_before_parametrizations(target.module)))
+
+    def enable_fake_palett(self, flag: bool) -> None:
+        """Switches palettization on or off for all weights, whatever their milestones."""
+        for _, stack in stacks(self._model):
+            if stack.palettize is not None:
+                stack.palettize.enabled = flag
 
     def finalize(self, model: torch.nn.Module | None = None, inplace: bool = False) -> torch.nn.Module:
         """Returns the compressed model in evaluation mode; see `WeightOptimizer.finalize`."""
