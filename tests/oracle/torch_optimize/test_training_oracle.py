@@ -8,7 +8,6 @@ import coremltools.optimize.torch as cto
 import pytest
 import torch
 from coremltools.optimize.torch.palettization import FakePalettize
-from torch import nn
 
 from mlpress.nn.training import dkm
 from mlpress.nn.training.palettize import Palettization
@@ -16,6 +15,9 @@ from mlpress.nn.training.palettize_options import PalettizeOptions
 from mlpress.optimize.torch import pruning
 from mlpress.optimize.torch.palettization import DKMPalettizer, DKMPalettizerConfig
 from tests.torch.optimize.training_loop import batch, network, train
+
+GROUPS = {"granularity": "per_grouped_channel", "group_size": 8}
+INPUTS_FIRST = {"cluster_permute": (1, 0)}
 
 
 @pytest.mark.parametrize(
@@ -138,24 +140,36 @@ def their_palettization(options: dict[str, object], rank: int) -> FakePalettize:
     return made.train()
 
 
-def test_a_trained_palette_converts_with_coremltools() -> None:
+@pytest.mark.parametrize(
+    ("scope", "start"),
+    [
+        ({}, "lut_to_dense(indices=uint2[32,256], lut=fp16[1,1,4,1])"),
+        ({**INPUTS_FIRST, **GROUPS}, "lut_to_dense(indices=uint2[32,256], lut=fp16[1,32,4,1])"),
+        (
+            {**INPUTS_FIRST, "enable_per_channel_scale": True},
+            "lut_to_dense(indices=uint2[32,256], lut=blockwise_shift_scale(data=fp16[1,256,4,1]",
+        ),
+        ({"add_extra_centroid": True}, "sparse_to_dense(mask=uint1[32,256], nonzero_data=lut_to_sparse("),
+    ],
+    ids=str,
+)
+def test_a_trained_palette_converts_with_coremltools(scope: dict[str, object], start: str) -> None:
     import coremltools as ct
 
     from tests.oracle.chains import chains
 
-    palettizer = DKMPalettizer(
-        network(), DKMPalettizerConfig.from_dict({"global_config": {"n_bits": 2, "weight_threshold": 100}})
-    )
+    linear = {"n_bits": 2, "weight_threshold": 100, **scope}
+    config = {"module_type_configs": {"Linear": linear}}
+    palettizer = DKMPalettizer(network(), DKMPalettizerConfig.from_dict(config))
     model = palettizer.prepare()
     train(model, [palettizer], steps=2)
     final = copy.deepcopy(palettizer.finalize())
-    assert isinstance(final[0], nn.Conv2d)
     converted = ct.convert(
         torch.jit.trace(final, torch.zeros(1, 3, 6, 6)),
         inputs=[ct.TensorType(shape=(1, 3, 6, 6))],
         minimum_deployment_target=ct.target.iOS18,
         skip_model_load=True,
     )
-    found = [chain for (_, use), chain in chains(converted.get_spec()).items() if use == "weight"]
-    assert len(found) == 3
-    assert all(chain.startswith("lut_to_dense(indices=uint2") for chain in found)
+    found = [text for (_, use), text in chains(converted.get_spec()).items() if use == "weight"]
+    assert len(found) == 2
+    assert found[0].startswith(start)

@@ -20,6 +20,7 @@ INPUTS = (torch.zeros(2, 3, 6, 6),)
 COMBINATIONS: dict[str, tuple[str, ...]] = {
     "prune": ("prune",),
     "palettize": ("palettize",),
+    "palettize with noise": ("noisy",),
     "quantize": ("quantize",),
     "weights": ("weights",),
     "learned": ("learned",),
@@ -36,8 +37,9 @@ def prepare(model: nn.Module, names: Sequence[str]) -> tuple[nn.Module, list[Any
         if name == "prune":
             optimizer: Any = MagnitudePruner(model, MagnitudePrunerConfig.from_dict({"global_config": PRUNE}))
             model = optimizer.prepare(inplace=True)
-        elif name == "palettize":
-            config = DKMPalettizerConfig.from_dict({"global_config": PALETTIZE})
+        elif name in ("palettize", "noisy"):
+            mode = {"palett_mode": "gsm"} if name == "noisy" else {}
+            config = DKMPalettizerConfig.from_dict({"global_config": {**PALETTIZE, **mode}})
             optimizer = DKMPalettizer(model, config)
             model = optimizer.prepare(inplace=True)
         else:

@@ -13,7 +13,7 @@ from mlpress.errors import NotApplicableError, RecipeError
 from mlpress.nn.training.palettize import Palettization
 from mlpress.nn.training.palettize_options import PalettizeOptions
 from mlpress.optimize.torch.palettization import DKMPalettizer, DKMPalettizerConfig, FakePalettize
-from tests.torch.optimize.training_loop import batch, network, train
+from tests.torch.optimize.training_loop import network, train
 
 OBSERVER = torch.ao.quantization.MovingAverageMinMaxObserver
 
@@ -166,21 +166,3 @@ def test_equal_entries_are_moved_apart_beyond_a_tolerance() -> None:
         palettize(weight, None)
         moved.append(len(palettize.centroids.unique()))
     assert moved == [4, 3]
-
-
-def test_noise_goes_on_where_a_state_dict_left_it() -> None:
-    config = {"weight_threshold": 100, "palett_mode": "gsm", "palett_tau": 0.05}
-    finals = []
-    for interrupted in (False, True):
-        palettizer = DKMPalettizer(network(), DKMPalettizerConfig.from_dict({"global_config": config}))
-        model = palettizer.prepare()
-        torch.manual_seed(5)
-        train(model, [palettizer], steps=2)
-        if interrupted:
-            state = copy.deepcopy(model.state_dict())
-            palettizer = DKMPalettizer(network(1), DKMPalettizerConfig.from_dict({"global_config": config}))
-            model = palettizer.prepare()
-            model.load_state_dict(state)
-        train(model, [palettizer], steps=2, first=2)
-        finals.append(palettizer.finalize()(batch(9)[0]))
-    assert torch.equal(*finals)

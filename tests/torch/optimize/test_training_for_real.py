@@ -74,7 +74,7 @@ def test_autocast_compresses_the_same_way(names: tuple[str, ...]) -> None:
     assert len(encodings(final.state_dict())) == 3
 
 
-@pytest.mark.parametrize("names", [("prune", "palettize", "weights"), ("learned",)], ids=str)
+@pytest.mark.parametrize("names", [("prune", "palettize", "weights"), ("noisy",), ("learned",)], ids=str)
 def test_a_compiled_step_computes_the_same(names: tuple[str, ...]) -> None:
     torch._dynamo.reset()
     eager, optimizers = prepare(network(), names)

@@ -71,7 +71,7 @@ class Palettization(Technique):
         scale = torch.ones(scales, device=weight.device)
         self.register_buffer("scale", scale, persistent=options.per_channel_scale is not None)
         noisy = options.mode == "gsm"
-        seed = torch.zeros((), dtype=torch.int64, device=weight.device) if noisy else None
+        seed = torch.randint(1 << 62, (), device=weight.device) if noisy else None
         self.register_buffer("seed", seed)
 
     def advance(self, weight: Tensor) -> None:
@@ -168,7 +168,7 @@ class Palettization(Technique):
         self.centroids.copy_(zero_first(table) if self._zero_first else table)
         if self.seed is not None:
             # Processes that train together draw the same noise: their tables have to stay the same.
-            self.seed.copy_(over_processes(torch.randint_like(self.seed, 1 << 62), "max"))
+            self.seed.copy_(over_processes(self.seed, "max"))
         self.started = True
 
     def _points(self, weight: Tensor) -> Tensor:
