@@ -69,7 +69,7 @@ def _quantize_palette(stage: Quantize, encoding: Encoding, reference: Encoding) 
 
 
 def _quantize_dense(stage: Quantize, weight: Array, layout: Layout) -> Affine:
-    blocks = Blocks(weight.shape, _block_counts(stage, weight.shape, layout))
+    blocks = Blocks(weight.shape, block_counts(stage, weight.shape, layout))
     rows = np.ascontiguousarray(blocks.rows(weight))
     low, high = stage.low, stage.high
     symmetric = stage.mode == "linear_symmetric"
@@ -106,8 +106,12 @@ def _finite_codes(codes: Array, parameters: affine.AffineParameters) -> Array:
     return np.clip(codes, zero - steps, zero + steps).astype(codes.dtype)
 
 
-def _block_counts(stage: Quantize, shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
-    """Number of blocks along each axis."""
+def block_counts(stage: Quantize, shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
+    """Returns the number of blocks along each axis that have a scale each.
+
+    Raises:
+        NotApplicableError: The blocks do not divide the axes, or the axes have no roles.
+    """
     rank = len(shape)
     if stage.granularity == "per_tensor":
         return (1,) * rank

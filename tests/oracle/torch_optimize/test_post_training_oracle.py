@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import coremltools as ct
 import coremltools.optimize.torch as cto
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from mlpress.optimize.torch import palettization, quantization
 from mlpress.optimize.torch.palettization import PostTrainingPalettizer
 from mlpress.optimize.torch.quantization import PostTrainingQuantizer
+from tests.oracle.chains import chains
 
 
 def model() -> nn.Module:
@@ -85,3 +87,29 @@ def test_palettized_weights_are_as_close_or_closer(config: dict[str, object], wo
         error, their_error = ((original - found).square().sum().item() for found in (one, other))
         assert error <= worst * their_error + 1e-6, name
         assert (error > 0) == (their_error > 0), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2], ids=str)
+def test_8_bit_floats_are_floats_which_theirs_are_not(dtype: torch.dtype) -> None:
+    """coremltools takes these types and rounds to int8; its converter has no floats of 8 bits."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 8)).eval()
+    theirs, ours = (
+        home.PostTrainingQuantizer(
+            model, home.PostTrainingQuantizerConfig.from_dict({"global_config": {"weight_dtype": dtype}})
+        ).compress()
+        for home in (cto.quantization, quantization)
+    )
+    steps = theirs[0].weight / theirs.state_dict()["0._COREML_/weight/quantization_scale"]
+    torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-3)
+    scale = ours[0].weight.abs().amax(1, keepdim=True) / torch.finfo(dtype).max
+    numbers = ours[0].weight / scale
+    torch.testing.assert_close(numbers, numbers.to(dtype).float(), rtol=1e-5, atol=0)
+    converted = ct.convert(
+        torch.jit.trace(ours, torch.zeros(1, 64)),
+        inputs=[ct.TensorType(shape=(1, 64))],
+        minimum_deployment_target=ct.target.iOS18,
+        skip_model_load=True,
+    )
+    (chain,) = (text for (_, use), text in chains(converted.get_spec()).items() if use == "weight")
+    assert chain.startswith("lut_to_dense(indices=uint8[8,64]")

@@ -22,6 +22,8 @@ _DTYPES: Final[dict[str, torch.dtype]] = {
     "qint8": torch.qint8,
     "quint4": torch.quint8,
     "quint8": torch.quint8,
+    "fp8_e4m3": torch.float8_e4m3fn,
+    "fp8_e5m2": torch.float8_e5m2,
     "float16": torch.float16,
     "float32": torch.float32,
 }
@@ -32,7 +34,7 @@ def dtype_in(*names: str) -> BeforeValidator:
 
     Integer types of torch and their quantized forms (``torch.qint8``) are 8 bits wide.
     """
-    by_dtype = {dtype: name for name, dtype in _DTYPES.items() if name in names and name[-1] not in "34"}
+    by_dtype = {dtype: name for name, dtype in _DTYPES.items() if name in names and bits_of(name) >= 8}
 
     def check(value: Any) -> Any:
         name = by_dtype.get(value) if isinstance(value, torch.dtype) else value
@@ -51,7 +53,7 @@ def torch_dtype(name: str) -> torch.dtype:
 
 def bits_of(name: str) -> int:
     """Returns the width of a type from its name."""
-    return int(re.sub(r"\D", "", name))
+    return int(re.findall(r"\d+", name)[0])
 
 
 def member_of(kind: type[Enum]) -> BeforeValidator:

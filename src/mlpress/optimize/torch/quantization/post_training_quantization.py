@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -10,6 +11,8 @@ from torch import nn
 
 from mlpress.encoding import Affine, Lut, Scatter
 from mlpress.errors import EncodingError
+from mlpress.fit.apply import run
+from mlpress.nn.float8 import run_float8
 from mlpress.nn.metadata import load, mark_version
 from mlpress.nn.post_training import Plan, compress
 from mlpress.nn.targets import CONVOLUTIONS, TRANSPOSED, Target, targets
@@ -23,12 +26,16 @@ from mlpress.optimize.torch.optimization_config import (
 from mlpress.optimize.torch.quantization.schemes import QuantizationScheme
 from mlpress.recipe import Quantize, Stage
 
+_FLOATS = ("fp8_e4m3", "fp8_e5m2")
+
 
 class ModulePostTrainingQuantizerConfig(WeightTypeConfig):
     """How to quantize a module.
 
     Attributes:
-        weight_dtype: ``int8``, ``uint8``, ``int4`` or ``uint4``; ``float32`` leaves the module alone.
+        weight_dtype: ``int8``, ``uint8``, ``int4`` or ``uint4``; ``fp8_e4m3`` or ``fp8_e5m2`` for 8-bit
+            floats, which become a table of their 256 values (before iOS 26 one for each scale, so that
+            ``per_tensor`` is smallest); ``float32`` leaves the module alone.
         granularity: ``per_tensor``, ``per_channel`` or ``per_block``.
         quantization_scheme: ``symmetric`` (the range is symmetric about zero) or ``affine`` (it runs from the
             least to the greatest weight).
@@ -36,7 +43,7 @@ class ModulePostTrainingQuantizerConfig(WeightTypeConfig):
             sizes along output channels, input channels and the axes that follow, 0 meaning all.
     """
 
-    weight_dtype: Annotated[str, dtype_in("int8", "uint8", "int4", "uint4", "float32")] = "int8"
+    weight_dtype: Annotated[str, dtype_in("int8", "uint8", "int4", "uint4", *_FLOATS, "float32")] = "int8"
     granularity: Annotated[QuantizationGranularity, member_of(QuantizationGranularity)] = (
         QuantizationGranularity.per_channel
     )
@@ -51,13 +58,15 @@ class ModulePostTrainingQuantizerConfig(WeightTypeConfig):
             raise ValueError("block_size goes with granularity 'per_block', and only with it")
         if self.block_size is not None and min(self.block_size) < 0:
             raise ValueError(f"block_size is {self.block_size}; sizes are 0 or more")
+        if self.weight_dtype in _FLOATS and self.quantization_scheme is QuantizationScheme.affine:
+            raise ValueError(f"weight_dtype {self.weight_dtype!r} goes with quantization_scheme 'symmetric'")
         return self
 
     def stage_for(self, target: Target) -> Stage | str:
         """Returns the stage of a recipe that says the same for one weight, or why there is none."""
         symmetric = self.quantization_scheme is QuantizationScheme.symmetric
         arguments: dict[str, Any] = {
-            "dtype": self.weight_dtype,
+            "dtype": "int8" if self.weight_dtype in _FLOATS else self.weight_dtype,
             "mode": "linear_symmetric" if symmetric else "linear",
             "granularity": self.granularity.value,
             "weight_threshold": 0,
@@ -145,4 +154,5 @@ def _plan(target: Target, config: ModulePostTrainingQuantizerConfig) -> Plan:
         stage = config.stage_for(target)
     except EncodingError as reason:
         stage = str(reason)
-    return Plan(target, stage if isinstance(stage, str) else (stage,))
+    solve = partial(run_float8, config.weight_dtype) if config.weight_dtype in _FLOATS else run
+    return Plan(target, stage if isinstance(stage, str) else (stage,), solve)
