@@ -1,0 +1,89 @@
+"""The three ways of joint compression that coremltools' guide shows for torch models, into saved packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import mlpress as ct
+from mlpress.encoding import describe
+from mlpress.mil import Literal
+from mlpress.optimize.torch.palettization import (
+    ModulePostTrainingPalettizerConfig,
+    PostTrainingPalettizer,
+    PostTrainingPalettizerConfig,
+)
+from mlpress.optimize.torch.pruning import (
+    MagnitudePruner,
+    MagnitudePrunerConfig,
+    ModuleMagnitudePrunerConfig,
+)
+from mlpress.optimize.torch.quantization import (
+    LinearQuantizer,
+    LinearQuantizerConfig,
+    ModuleLinearQuantizerConfig,
+)
+from tests.torch.optimize.training_loop import network, train
+
+
+def palettize_with_an_integer_table(model: nn.Module) -> nn.Module:
+    config = PostTrainingPalettizerConfig.from_dict({"global_config": {"n_bits": 4, "lut_dtype": torch.int8}})
+    return PostTrainingPalettizer(model, config).compress()
+
+
+def prune_and_quantize_in_training(model: nn.Module) -> nn.Module:
+    module = ModuleLinearQuantizerConfig(quantization_scheme="symmetric", activation_dtype=torch.float)
+    quantizer = LinearQuantizer(model, LinearQuantizerConfig(global_config=module))
+    prepared = quantizer.prepare(example_inputs=[1, 3, 6, 6])
+    pruner = MagnitudePruner(
+        prepared, MagnitudePrunerConfig(global_config=ModuleMagnitudePrunerConfig(target_sparsity=0.8))
+    )
+    prepared = pruner.prepare(inplace=True)
+    train(prepared, [quantizer, pruner], steps=2)
+    quantized = quantizer.finalize(inplace=True)
+    return pruner.finalize(quantized, inplace=True)
+
+
+def prune_in_training_then_palettize(model: nn.Module) -> nn.Module:
+    pruner = MagnitudePruner(
+        model, MagnitudePrunerConfig(global_config=ModuleMagnitudePrunerConfig(target_sparsity=0.8))
+    )
+    prepared = pruner.prepare()
+    train(prepared, [pruner], steps=2)
+    pruned = pruner.finalize(prepared, inplace=True)
+    config = PostTrainingPalettizerConfig(global_config=ModulePostTrainingPalettizerConfig(n_bits=4))
+    return PostTrainingPalettizer(pruned, config).compress()
+
+
+@pytest.mark.parametrize(
+    ("compress", "expected"),
+    [
+        (palettize_with_an_integer_table, "4-bit palette · int8 table"),
+        (prune_and_quantize_in_training, "sparse 80% · int8 · 32 scales"),
+        (prune_in_training_then_palettize, "sparse 80% · 4-bit palette · float16 table"),
+    ],
+)
+def test_a_listing_of_the_guide_ends_in_a_package(compress, expected: str, tmp_path: Path) -> None:
+    compressed = compress(network()).eval()
+    image = torch.randn(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    converted = ct.convert(
+        torch.jit.trace(compressed, image),
+        inputs=[ct.TensorType(shape=(1, 3, 6, 6))],
+        minimum_deployment_target=ct.target.macOS15,
+    )
+    converted.save(str(tmp_path / "small.mlpackage"))
+    loaded = ct.models.MLModel(str(tmp_path / "small.mlpackage"))
+    weights = {
+        constant.data.shape: describe(constant.data)
+        for constant in loaded.program.functions["main"].block.constants()
+        if not isinstance(constant.data, Literal)
+    }
+    assert weights[(32, 256)] == expected
+    assert len([text for text in weights.values() if text.split(" · ")[0] == expected.split(" · ")[0]]) == 3
+    (name,) = (feature.name for feature in loaded.get_spec().description.input)
+    (found,) = loaded.predict({name: image.numpy()}).values()
+    np.testing.assert_allclose(found, compressed(image).detach().numpy(), rtol=2e-2, atol=2e-3)
