@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlpress import Quantize, compress
+from mlpress.kernels import encoded
 from tests.large_package import write_large_package
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's memory limits")
@@ -28,11 +29,11 @@ import torch
 from mlpress import MLModel
 from mlpress.runtime import Runner, RunOptions
 
-weights, small, large, bound = sys.argv[1:]
+weights, kernels, small, large, bound = sys.argv[1:]
 torch.set_num_threads(1)
 
 def run(path):
-    runner = Runner(MLModel(path).program, "main", RunOptions(weights=weights))
+    runner = Runner(MLModel(path).program, "main", RunOptions(weights=weights, kernels=kernels))
     (x,) = runner.inputs.values()
     return runner({"x": np.ones(x.shape)})
 
@@ -47,8 +48,10 @@ print(len(outputs))
 """Limits private memory to what the interpreter has with all code loaded, plus the bound."""
 
 
-def run_within(bound: int, weights: str, packages: tuple[Path, Path]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", RUN, weights, *map(str, packages), str(bound)]
+def run_within(
+    bound: int, weights: str, kernels: str, packages: tuple[Path, Path]
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", RUN, weights, kernels, *map(str, packages), str(bound)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
@@ -66,14 +69,20 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, P
     shutil.rmtree(folder)
 
 
-def test_a_model_of_six_times_the_bound_runs_within_it(packages: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("kernels", ["exact", "fast"])
+def test_a_model_of_six_times_the_bound_runs_within_it(kernels: str, packages: tuple[Path, Path]) -> None:
     assert WEIGHTS * DECODED_BYTES == 6 * BOUND
-    done = run_within(BOUND, "encoded", packages)
+    done = run_within(BOUND, "encoded", kernels, packages)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{WEIGHTS}\n"
 
 
 def test_decoded_weights_do_not_fit(packages: tuple[Path, Path]) -> None:
-    done = run_within(BOUND, "decoded", packages)
+    done = run_within(BOUND, "decoded", "exact", packages)
     assert done.returncode != 0
     assert "allocate memory" in done.stderr or "MemoryError" in done.stderr
+
+
+def test_kernels_for_encoded_weights_need_none_decoded(packages: tuple[Path, Path]) -> None:
+    done = run_within(BOUND, "decoded", "fast", packages)
+    assert (done.returncode == 0) == encoded.is_fast(), done.stderr
