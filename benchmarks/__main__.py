@@ -10,6 +10,7 @@ from typing import Final
 from benchmarks import convert_topics, topics, torch_topics
 from benchmarks.fast import fast
 from benchmarks.latency import latency
+from benchmarks.package_quality import packages_of_digits, packages_of_sentences
 from benchmarks.session import Session
 from benchmarks.table import Row, keep, show
 
@@ -29,6 +30,8 @@ TOPICS: Final[dict[str, Callable[[Session], Iterator[Row]]]] = {
     "vectors": lambda session: topics.vectors(session, "minilm"),
     "latency": lambda session: latency(session.folder),
     "fast": lambda session: fast(session.folder),
+    "package-digits": lambda _: packages_of_digits(),
+    "package-sentences": lambda _: packages_of_sentences(),
     "torch-digits": lambda _: torch_topics.accuracy_on_digits(),
     "torch-sentences": lambda _: torch_topics.accuracy_on_sentences(),
     "torch-speed": lambda session: torch_topics.speed_and_memory(session.folder, _TORCH_PAIRS),

@@ -254,6 +254,19 @@ def test_open_sizes_stay_open() -> None:
         made.predict({"ids": np.zeros((1, 33), np.int32)})
 
 
+def test_open_sizes_of_any_number_of_inputs_stay_open() -> None:
+    class Stacked(nn.Module):
+        def forward(self, first: Tensor, *others: Tensor) -> Tensor:
+            return torch.stack([first, *others]).sum(0)
+
+    shape = (mlpress.RangeDim(1, 8, 2), 3)
+    model = mlpress.convert(Stacked(), inputs=[mlpress.TensorType(name, shape) for name in "abc"])
+    for count in (1, 2, 5):
+        values = {name: np.full((count, 3), number) for number, name in enumerate("abc")}
+        (result,) = model.predict(values).values()
+        np.testing.assert_array_equal(result, np.full((count, 3), 3.0))
+
+
 def test_enumerated_shapes_are_those_and_no_others() -> None:
     shapes = mlpress.EnumeratedShapes([(1, 3, 8, 8), (1, 3, 16, 16)], default=(1, 3, 16, 16))
     made = mlpress.convert(

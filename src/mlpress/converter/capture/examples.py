@@ -81,10 +81,8 @@ def _bind(module: nn.Module, example_inputs: Any) -> inspect.BoundArguments:
 def _by_argument(bound: inspect.BoundArguments, dynamic_shapes: Spec) -> dict[str, Spec]:
     if not dynamic_shapes:
         return {}
-    if isinstance(dynamic_shapes, Mapping):
-        given = dict(dynamic_shapes)
-    else:
-        given = dict(zip(bound.arguments, dynamic_shapes, strict=False))
+    by_name = isinstance(dynamic_shapes, Mapping)
+    given = dict(dynamic_shapes) if by_name else _in_order(bound, dynamic_shapes)
     names = list(bound.arguments)
     for name, parameter in bound.signature.parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD and name in names:
@@ -93,6 +91,19 @@ def _by_argument(bound: inspect.BoundArguments, dynamic_shapes: Spec) -> dict[st
         raise CaptureError(f"dynamic_shapes names {', '.join(unknown)}; the inputs are {', '.join(names)}")
     # torch wants an entry for every argument that is given.
     return {name: given.get(name) for name in names}
+
+
+def _in_order(bound: inspect.BoundArguments, specs: Sequence[Spec]) -> dict[str, Spec]:
+    """Returns specs of positional arguments by name; those of an argument like ``*args`` as a tuple."""
+    given: dict[str, Spec] = {}
+    left = list(specs)
+    for name, value in bound.arguments.items():
+        if bound.signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
+            given[name] = tuple(left[: len(value)])
+            del left[: len(value)]
+        elif left:
+            given[name] = left.pop(0)
+    return given
 
 
 def _copy(value: Any, spec: Spec, name: str, found: dict[str, Mapping[int, Any]]) -> Any:
