@@ -254,13 +254,38 @@ def test_open_sizes_stay_open() -> None:
         made.predict({"ids": np.zeros((1, 33), np.int32)})
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: torch.zeros(x.shape, dtype=torch.int32),
+        lambda x: torch.full(x.shape, 3, dtype=torch.int32),
+        lambda x: torch.ones_like(x, dtype=torch.int32),
+        lambda x: x.new_ones(x.shape, dtype=torch.bool),
+        lambda x: x.new_full((x.shape[0], 3), 2, dtype=torch.int32),
+        lambda x: torch.arange(x.shape[0], dtype=torch.int32),
+        lambda x: torch.arange(1, x.shape[0], 2, dtype=torch.float32),
+    ],
+)
+def test_tensors_of_open_sizes_have_the_type_that_is_asked_for(make: Any) -> None:
+    class Made(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return make(x), x + 1
+
+    model = mlpress.convert(Made().eval(), inputs=[mlpress.TensorType("x", (mlpress.RangeDim(1, 8, 2), 3))])
+    for count in (1, 5):
+        made, _ = model.predict({"x": np.zeros((count, 3))}).values()
+        expected = make(torch.zeros(count, 3))
+        np.testing.assert_array_equal(made, expected.numpy())
+        assert made.dtype == (np.float32 if expected.is_floating_point() else np.int32)
+
+
 def test_open_sizes_of_any_number_of_inputs_stay_open() -> None:
     class Stacked(nn.Module):
         def forward(self, first: Tensor, *others: Tensor) -> Tensor:
             return torch.stack([first, *others]).sum(0)
 
     shape = (mlpress.RangeDim(1, 8, 2), 3)
-    model = mlpress.convert(Stacked(), inputs=[mlpress.TensorType(name, shape) for name in "abc"])
+    model = mlpress.convert(Stacked().eval(), inputs=[mlpress.TensorType(name, shape) for name in "abc"])
     for count in (1, 2, 5):
         values = {name: np.full((count, 3), number) for number, name in enumerate("abc")}
         (result,) = model.predict(values).values()

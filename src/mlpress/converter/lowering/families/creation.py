@@ -12,13 +12,27 @@ import torch
 from mlpress import bits
 from mlpress.converter.lowering.context import Context, Operand
 from mlpress.converter.lowering.errors import LoweringError
-from mlpress.converter.lowering.registry import lowers
+from mlpress.converter.lowering.registry import Function, lowers
 from mlpress.converter.lowering.sizes import Size, known
 from mlpress.converter.lowering.values import program_dtype
 from mlpress.mil import Value
 
 _SMALL: Final = 4096
 """Number of elements up to which a filled tensor is stored."""
+
+
+def _creates(*names: str) -> Callable[[Function], Function]:
+    """Registers a lowering that need not take `dtype`: it looks at the expected result."""
+
+    def register(function: Function) -> Function:
+        def without_type(context: Context, *arguments: Any, dtype: torch.dtype | None = None) -> Any:
+            del dtype
+            return function(context, *arguments)
+
+        lowers(*names)(without_type)
+        return function
+
+    return register
 
 
 def _filled(context: Context, sizes: Sequence[Size], value: Operand) -> Value:
@@ -34,19 +48,19 @@ def _filled(context: Context, sizes: Sequence[Size], value: Operand) -> Value:
     return context.op("add", x=zeros, y=number)
 
 
-@lowers("aten.full.default")
+@_creates("aten.full.default")
 def full(context: Context, sizes: Sequence[Size], value: Operand) -> Value:
     """One value everywhere."""
     return _filled(context, sizes, value)
 
 
-@lowers("aten.full_like.default", "aten.fill.Scalar", "aten.fill.Tensor")
+@_creates("aten.full_like.default", "aten.fill.Scalar", "aten.fill.Tensor")
 def full_like(context: Context, x: Value, value: Operand) -> Value:
     """One value everywhere, in the shape of x."""
     return _filled(context, context.shape(x), value)
 
 
-@lowers("aten.new_full.default")
+@_creates("aten.new_full.default")
 def new_full(context: Context, x: Value, sizes: Sequence[Size], value: Operand) -> Value:
     """One value everywhere."""
     del x
@@ -76,38 +90,38 @@ def _like(value: int) -> Callable[..., Value]:
 
 
 for _name, _value in {"zeros": 0, "ones": 1, "empty": 0}.items():
-    lowers(f"aten.{_name}.default", f"aten.{_name}.memory_format")(_of_sizes(_value))
-    lowers(f"aten.new_{_name}.default")(_new(_value))
-    lowers(f"aten.{_name}_like.default")(_like(_value))
-lowers("aten.new_empty_strided.default")(_new(0))
+    _creates(f"aten.{_name}.default", f"aten.{_name}.memory_format")(_of_sizes(_value))
+    _creates(f"aten.new_{_name}.default")(_new(_value))
+    _creates(f"aten.{_name}_like.default")(_like(_value))
+_creates("aten.new_empty_strided.default")(_new(0))
 
 
-@lowers("aten.empty_strided.default", "aten.empty_permuted.default")
+@_creates("aten.empty_strided.default", "aten.empty_permuted.default")
 def empty_strided(context: Context, sizes: Sequence[Size], order: Sequence[Size]) -> Value:
     """Zeros: what is not set yet."""
     del order
     return _filled(context, sizes, 0)
 
 
-@lowers("aten.scalar_tensor.default")
+@_creates("aten.scalar_tensor.default")
 def scalar_tensor(context: Context, value: Operand) -> Value:
     """One number."""
     return context.cast(value, program_dtype(context.expected.dtype))
 
 
-@lowers("aten.arange.default")
+@_creates("aten.arange.default")
 def arange(context: Context, stop: Any) -> Value:
     """0, 1, ... before stop."""
     return arange_step(context, 0, stop, 1)
 
 
-@lowers("aten.arange.start")
+@_creates("aten.arange.start")
 def arange_start(context: Context, start: Any, stop: Any) -> Value:
     """Start, start + 1, ... before stop."""
     return arange_step(context, start, stop, 1)
 
 
-@lowers("aten.arange.start_step")
+@_creates("aten.arange.start_step")
 def arange_step(context: Context, start: Any, stop: Any, step: Any = 1) -> Value:
     """Start, start + step, ... before stop."""
     dtype = program_dtype(context.expected.dtype)
@@ -117,7 +131,7 @@ def arange_step(context: Context, start: Any, stop: Any, step: Any = 1) -> Value
     return context.result("range_1d", **{key: context.cast(part, dtype) for key, part in parts.items()})
 
 
-@lowers("aten.linspace.default")
+@_creates("aten.linspace.default")
 def linspace(context: Context, start: Any, stop: Any, steps: int) -> Value:
     """Numbers at equal distances."""
     if not isinstance(start, int | float) or not isinstance(stop, int | float):
@@ -125,32 +139,32 @@ def linspace(context: Context, start: Any, stop: Any, steps: int) -> Value:
     return context.constant(torch.linspace(start, stop, steps).numpy())
 
 
-@lowers("aten.eye.default", "aten.eye.m")
+@_creates("aten.eye.default", "aten.eye.m")
 def eye(context: Context, rows: int, columns: int | None = None) -> Value:
     """The identity matrix."""
     dtype = program_dtype(context.expected.dtype)
     return context.constant(np.eye(rows, columns, dtype=dtype.storage))
 
 
-@lowers("aten.rand.default")
+@_creates("aten.rand.default")
 def rand(context: Context, sizes: Sequence[Size]) -> Value:
     """Random numbers, uniform from 0 to 1."""
     return context.result("random_uniform", shape=context.sizes.vector(sizes), low=0.0, high=1.0)
 
 
-@lowers("aten.randn.default")
+@_creates("aten.randn.default")
 def randn(context: Context, sizes: Sequence[Size]) -> Value:
     """Random numbers, standard normal."""
     return context.result("random_normal", shape=context.sizes.vector(sizes), mean=0.0, stddev=1.0)
 
 
-@lowers("aten.rand_like.default")
+@_creates("aten.rand_like.default")
 def rand_like(context: Context, x: Value) -> Value:
     """As `rand`."""
     return rand(context, context.shape(x))
 
 
-@lowers("aten.randn_like.default")
+@_creates("aten.randn_like.default")
 def randn_like(context: Context, x: Value) -> Value:
     """As `randn`."""
     return randn(context, context.shape(x))
