@@ -260,7 +260,7 @@ def test_open_sizes_stay_open() -> None:
         lambda x: torch.zeros(x.shape, dtype=torch.int32),
         lambda x: torch.full(x.shape, 3, dtype=torch.int32),
         lambda x: torch.ones_like(x, dtype=torch.int32),
-        lambda x: x.new_ones(x.shape, dtype=torch.bool),
+        lambda x: x.new_ones(x.shape, dtype=torch.bool).int(),
         lambda x: x.new_full((x.shape[0], 3), 2, dtype=torch.int32),
         lambda x: torch.arange(x.shape[0], dtype=torch.int32),
         lambda x: torch.arange(1, x.shape[0], 2, dtype=torch.float32),
