@@ -7,13 +7,14 @@ from typing import Final
 import torch
 from torch import Tensor, fx, nn
 
-from mlpress.encoding import Encoding, storage_key
+from mlpress.encoding import Encoding, storage_key, tensors
 from mlpress.mil import Constant, Literal
+from mlpress.package.mapped import release
 from mlpress.runtime.constants import tensor
 
 
 class DecodedConstants:
-    """Decodes constants; those that share bytes become one tensor."""
+    """Decodes constants; those that share bytes become one tensor. Pages of mapped files are given back."""
 
     def __init__(self) -> None:
         self._decoded: dict[object, Tensor] = {}
@@ -23,6 +24,8 @@ class DecodedConstants:
         key = id(data) if isinstance(data, Literal) else storage_key(data)
         if key not in self._decoded:
             made = tensor(data)
+            for stored in () if isinstance(data, Literal) else tensors(data):
+                release(stored)
             self._decoded[key] = nn.Parameter(made) if made.is_floating_point() and made.dim() else made
         return self._decoded[key]
 

@@ -1,4 +1,4 @@
-"""With encoded weights a model runs in the memory of one decoded weight, however many it has."""
+"""What memory weights take: one copy if they are decoded, that of one weight if they are kept encoded."""
 
 from __future__ import annotations
 
@@ -86,3 +86,39 @@ def test_decoded_weights_do_not_fit(packages: tuple[Path, Path]) -> None:
 def test_kernels_for_encoded_weights_need_none_decoded(packages: tuple[Path, Path]) -> None:
     done = run_within(BOUND, "decoded", "fast", packages)
     assert (done.returncode == 0) == encoded.is_fast(), done.stderr
+
+
+COPIES = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+from mlpress import MLModel
+from mlpress.runtime import Runner
+
+def resident():
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS:"))
+
+def run(path):
+    runner = Runner(MLModel(path).program, "main")
+    (x,) = runner.inputs.values()
+    runner({"x": np.ones(x.shape)})
+    return runner
+
+small = run(sys.argv[1])
+before = resident()
+large = run(sys.argv[2])
+print(resident() - before)
+"""
+
+
+def test_a_file_does_not_stay_in_memory_beside_its_decoded_weights(tmp_path: Path) -> None:
+    small, large = (
+        write_large_package(tmp_path / f"{name}.mlpackage", weights, shape)
+        for name, weights, shape in (("small", 1, (64, 64)), ("large", 12, (1024, 2048)))
+    )
+    command = [sys.executable, "-c", COPIES, str(small), str(large)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    decoded = 12 * 4 * 1024 * 2048
+    assert decoded <= int(done.stdout) < 1.25 * decoded  # the file is half as large
