@@ -18,8 +18,8 @@ _COLUMNS: tuple[Column, ...] = (
     ("model", "left"),
     ("median ms", "right"),
     ("p95 ms", "right"),
-    ("memory", "right"),
-    ("package", "right"),
+    ("memory bytes", "right"),
+    ("package bytes", "right"),
 )
 
 
@@ -34,9 +34,9 @@ def bench(
 ) -> None:
     """Time predictions of a model, or of two in turns; this needs PyTorch.
 
-    Each model runs in a process of its own, on one random input of its default shapes. Memory is the private
-    memory in bytes that the model takes once it runs, mapped files left out. OMP_NUM_THREADS in the
-    environment sets the number of threads.
+    Each model runs in a process of its own, on one random input of its default shapes. Memory is what it
+    takes once it runs, pages of its file included. OMP_NUM_THREADS in the environment sets the number of
+    threads.
     """
     from mlpress.verification import bench as bench_packages
 

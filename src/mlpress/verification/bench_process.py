@@ -46,8 +46,8 @@ class BenchProcess:
         """Waits until the model runs and returns what memory it takes.
 
         Returns:
-            Bytes of private memory that the process holds, after a few predictions, above what it held
-            before it opened the package; mapped files are not counted. None where the system does not tell.
+            Bytes that the process has in memory, after a few predictions, above what it had before it opened
+            the package; weights used as they lie in the file count, too. None where the system does not tell.
 
         Raises:
             MlpressError: The model cannot be run, or its process ended.
@@ -100,7 +100,7 @@ def _started(path: Path, sample: Mapping[str, Any]) -> tuple[Callable[[], Any], 
     """Returns what predicts, and the memory that it has taken by now."""
     with suppress(ModuleNotFoundError):  # without torch, the first prediction says what is missing
         import mlpress.runtime  # noqa: F401  code is no memory of the model
-    before = _private_memory()
+    before = _resident_memory()
     model = MLModel(path)
     state = model.make_state() if model.interface.states else None
 
@@ -109,13 +109,13 @@ def _started(path: Path, sample: Mapping[str, Any]) -> tuple[Callable[[], Any], 
 
     for _ in range(_WARMING):
         predict()
-    after = _private_memory()
+    after = _resident_memory()
     return predict, None if before is None or after is None else max(0, after - before)
 
 
-def _private_memory() -> int | None:
-    """Returns the bytes that only this process has; None where the system has no such file."""
+def _resident_memory() -> int | None:
+    """Returns the bytes of this process that are in memory; None where the system has no such file."""
     if not _STATUS.exists():
         return None
     lines = _STATUS.read_text().splitlines()
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")), None)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), None)

@@ -31,8 +31,8 @@ class BenchRow:
         path: Where it is.
         median_seconds: Median of the times of its predictions.
         p95_seconds: What 95 % of these times did not exceed.
-        memory: Bytes of private memory that the model takes once it runs; None where the system does not
-            tell.
+        memory: Bytes of memory that the model takes once it runs, pages of its file included; None where the
+            system does not tell.
         nbytes: Size of all its files.
     """
 
