@@ -58,6 +58,17 @@ def element_type(variable: Any) -> str:
     return written
 
 
+def agree(pair: tuple[np.ndarray, np.ndarray | None]) -> bool:
+    """Whether a value of ours is that of the peer, which computes in float16 where the operands are."""
+    ours, theirs = pair
+    if theirs is None or ours.shape != theirs.shape:
+        return False
+    if theirs.dtype.kind != "f":
+        return bool(np.array_equal(ours, theirs))
+    bound = 5e-3 if theirs.dtype == np.float16 else 1e-5
+    return bool(np.allclose(ours, theirs.astype(np.float32), rtol=bound, atol=bound, equal_nan=True))
+
+
 def _operands(example: Example) -> dict[str, Any]:
     parameters = example.version.signature.parameters
     bound = _bound(example, parameters)
