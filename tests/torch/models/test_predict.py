@@ -11,12 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
+from mlpress import encoding
 from mlpress.bits import Tensor
 from mlpress.encoding import Dense
 from mlpress.errors import MlpressError
 from mlpress.mil import Program, with_constants
 from mlpress.models import MLModel
-from mlpress.runtime import Float16RangeWarning, RunOptions
+from mlpress.runtime import Float16RangeWarning, RunOptions, constants
 from tests.torch.models.packages import (
     WEIGHT,
     counting_model,
@@ -156,8 +157,30 @@ def test_to_torch_gives_a_module_of_its_own() -> None:
     assert model.to_torch().weight.any()
 
 
+@pytest.mark.parametrize(("weights", "decodings"), [("decoded", [1, 1]), ("encoded", [1, 2])])
+def test_weights_are_decoded_when_they_are_first_used_or_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: str, decodings: list[int]
+) -> None:
+    decoded = []
+
+    def decode_rows(*arguments: Any) -> Any:
+        decoded.append(arguments)
+        return encoding.decode_rows(*arguments)
+
+    monkeypatch.setattr(constants, "decode_rows", decode_rows)
+    linear_model().save(tmp_path / "model.mlpackage")
+    model = MLModel(tmp_path / "model.mlpackage", run_options=RunOptions(weights=weights))
+    assert model.interface.inputs and not decoded
+    counts = []
+    for _ in range(2):
+        model.predict({"x": X})
+        counts.append(len(decoded))
+    assert counts == decodings
+
+
 def test_to_torch_takes_run_options() -> None:
     model = linear_model()
+    assert model.to_torch(kernels="fast").weight.any()
     model.run_options = RunOptions(weights="encoded")
     assert not list(model.to_torch().parameters())
     assert [name for name, _ in model.to_torch(weights="decoded").named_parameters()] == ["weight"]

@@ -42,7 +42,7 @@ def make_module(
         UnsupportedModelError: The function has operators that cannot be run; all are listed.
     """
     base = options or _runtime().RunOptions()
-    return make_runner(program, function, replace(base, kernels="exact", **changes)).module
+    return make_runner(program, function, replace(replace(base, **changes), kernels="exact")).module
 
 
 def _runtime() -> ModuleType:
