@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -82,6 +83,7 @@ class BenchProcess:
 
 def _serve(pipe: Connection, path: Path, sample: Mapping[str, Any]) -> None:
     """What the process does: tells the memory that the model takes, then predicts for each message."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks is interrupted, too, and ends this process
     try:
         predict, memory = _started(path, sample)
         pipe.send(memory)

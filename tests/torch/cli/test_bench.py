@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -45,15 +49,11 @@ def test_two_models_side_by_side(run: Run, plain: Path, tmp_path: Path) -> None:
     ours, theirs = found["models"]
     assert [ours["path"], theirs["path"]] == [str(small), str(plain)]
     assert [ours["nbytes"], theirs["nbytes"]] == [files_size(small), files_size(plain)]
-    assert all(0 < one["median_seconds"] <= one["p95_seconds"] for one in (ours, theirs))
-
-
-def test_memory_is_what_a_running_model_takes_above_the_interpreter(plain: Path) -> None:
-    (found,) = bench(plain, rounds=1).rows
-    if not Path("/proc/self/status").exists():
-        assert found.memory is None
-    else:
-        assert WEIGHT_BYTES < found.memory < 32 * WEIGHT_BYTES
+    for one in (ours, theirs):
+        assert 0 < one["median_seconds"] <= one["p95_seconds"]
+        assert (one["memory"] is None) != Path("/proc/self/status").exists()
+    # What the model takes, not what the interpreter with PyTorch does.
+    assert theirs["memory"] is None or WEIGHT_BYTES < theirs["memory"] < 16 * WEIGHT_BYTES
 
 
 def test_a_table_for_people(run: Run, plain: Path) -> None:
@@ -93,6 +93,16 @@ def test_what_fails_in_the_process_of_a_model_is_told(run: Run, tmp_path: Path) 
         "mlpress: 1 operations of the program cannot be run: unheard_of 'y' in main"
     )
     assert len(outcome.err.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_an_interrupt_is_left_to_the_one_who_asks(plain: Path) -> None:
+    def interrupt(*_: object) -> None:
+        for child in active_children():
+            assert child.pid is not None
+            os.kill(child.pid, signal.SIGINT)
+
+    assert bench(plain, rounds=3, progress=interrupt).rounds == 3
 
 
 def test_no_predictions(run: Run, plain: Path) -> None:
