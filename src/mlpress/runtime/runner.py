@@ -42,7 +42,7 @@ class Runner:
         """Builds the module, which decodes the weights.
 
         Raises:
-            MlpressError: The program has no such function.
+            MlpressError: The program has no such function, or torch cannot compute on the device asked for.
             UnsupportedModelError: The function has operations that cannot be run; all are listed.
         """
         if function not in program.functions:
@@ -51,6 +51,7 @@ class Runner:
             )
         chosen = program.functions[function]
         self._options = options or RunOptions()
+        _check_device(self._options.device)
         self.inputs: dict[str, Type] = {
             value.name: value.type for value in chosen.inputs if not isinstance(value.type, StateType)
         }
@@ -159,6 +160,14 @@ class Runner:
         assert isinstance(kind, TensorType)  # outputs are tensors, apart from a classifier's
         with np.errstate(over="ignore"):  # what does not fit float16 is infinite, as on a device
             return value.detach().cpu().numpy().astype(kind.dtype.storage)
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:  # the former where torch was built without it
+        reason = str(error).partition("\n")[0]
+        raise MlpressError(f"device is {device!r}, and torch cannot compute there: {reason}") from error
 
 
 def _argument(value: npt.NDArray[Any] | Tensor, kind: Type) -> Tensor:

@@ -79,6 +79,13 @@ def test_values_shows_each_operation_in_order() -> None:
     assert taps[1].tensor.tolist() == [9, 1]
 
 
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(
+        MlpressError, match="device is 'gpu', and torch cannot compute there: Expected one of"
+    ):
+        Runner(square_then_scale(), "main", RunOptions(device="gpu"))
+
+
 def test_options_name_what_is_allowed() -> None:
     with pytest.raises(MlpressError, match="precision is 'half'; allowed: 'float32', 'float16'"):
         RunOptions(precision="half")  # type: ignore[arg-type]
