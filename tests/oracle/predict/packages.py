@@ -12,6 +12,8 @@ import torch
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import get_new_symbol, types
 
+from tests.zoo.peer import sizes_of_one_element
+
 IOS18 = ct.target.iOS18
 
 
@@ -25,6 +27,39 @@ class Negative(torch.nn.Module):
 class Sum(torch.nn.Module):
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return x + y
+
+
+class Attention(torch.nn.Module):
+    """Rows that attend to each other, and a convolution along them: all sizes follow from that of x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.heads = torch.nn.Linear(8, 24)
+        self.conv = torch.nn.Conv1d(8, 8, 3, stride=2, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, length, width = x.shape
+        q, k, v = (
+            part.reshape(n, length, 2, width // 2).transpose(1, 2) for part in self.heads(x).chunk(3, -1)
+        )
+        mixed = (q @ k.transpose(-1, -2)).softmax(-1) @ v
+        joined = mixed.transpose(1, 2).reshape(n, length, width)
+        smooth: torch.Tensor = self.conv(joined.transpose(1, 2))
+        return smooth.flatten(1)
+
+
+def attention_package(folder: Path, low: int, high: int) -> Path:
+    """`Attention` of ``x``, [1, low to high, 8]: ``y``."""
+    example = torch.zeros(1, low + 1, 8)
+    shape = (1, ct.RangeDim(low, high, low + 1), 8)
+    with sizes_of_one_element():
+        return _convert(
+            torch.jit.trace(Attention().eval(), example),
+            folder,
+            inputs=[ct.TensorType(name="x", shape=shape, dtype=np.float32)],
+            outputs=[ct.TensorType(name="y", dtype=np.float32)],
+        )
 
 
 def image_package(folder: Path, color: str, **scaling: Any) -> Path:

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mlpress.errors import MlpressError
 from mlpress.models import MLModel
 from tests.oracle.predict.packages import (
+    Attention,
+    attention_package,
     classifier_package,
     enumerated_package,
     half_package,
@@ -68,6 +71,16 @@ def test_ranges_of_shapes(tmp_path: Path) -> None:
     for size in (1, 10):
         with pytest.raises(MlpressError, match=rf"shape \(1, {size}\); the model takes 1 × \(2 to 9\)"):
             model.predict({"x": np.zeros((1, size))})
+
+
+def test_shapes_that_follow_from_that_of_the_input(tmp_path: Path) -> None:
+    model = MLModel(attention_package(tmp_path, 2, 9))
+    module = model.to_torch()
+    for size in (2, 5, 9):
+        x = torch.randn(1, size, 8)
+        expected = Attention()(x).detach().numpy()
+        np.testing.assert_allclose(model.predict({"x": x})["y"], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(module(x)["y"].detach().numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("default", [0.0, 1.5])
