@@ -4,6 +4,7 @@ from mlpress.encoding.blocks import Blocks, from_vectors, to_vectors
 from mlpress.encoding.compare import squared_error
 from mlpress.encoding.decode import decode, decode_masked, decode_rows, row_ranges
 from mlpress.encoding.nodes import Affine, Dense, Encoding, Lut, Scatter, Sparse, size_of
+from mlpress.encoding.take import take_rows
 from mlpress.encoding.walk import describe, map_tensors, nbytes, nbytes_by_address, storage_key, tensors
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "size_of",
     "squared_error",
     "storage_key",
+    "take_rows",
     "tensors",
     "to_vectors",
 ]

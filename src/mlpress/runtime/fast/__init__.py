@@ -4,6 +4,7 @@ from torch import fx
 
 from mlpress.runtime.fast.coded import to_codes
 from mlpress.runtime.fast.encoded_linear import keep_encoded
+from mlpress.runtime.fast.encoded_rows import keep_rows_encoded
 from mlpress.runtime.fast.fusions import fuse
 from mlpress.runtime.parts import Parts
 
@@ -15,6 +16,7 @@ def use_fast_kernels(graph: fx.Graph, parts: Parts) -> None:
     before = set(graph.nodes)
     fuse(to_codes(graph, parts))
     keep_encoded(graph, parts)
+    keep_rows_encoded(graph, parts)
     for node in graph.nodes:
         if node not in before:
             node.meta[_MARK] = True

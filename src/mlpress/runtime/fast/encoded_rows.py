@@ -1,0 +1,55 @@
+"""Embeddings: rows of a weight that stays in its encoding."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from mlpress.encoding import Dense, Encoding, decode, take_rows
+from mlpress.runtime.fast.nodes import argument, kind, take_place
+from mlpress.runtime.parts import Parts
+
+_NONE: Final = np.empty(0, np.int64)
+
+
+class EncodedRows(nn.Module):
+    """``weight[indices]``; negative indices count from the end."""
+
+    def __init__(self, weight: Encoding) -> None:
+        super().__init__()
+        self._weight = weight
+
+    def forward(self, indices: Tensor) -> Tensor:
+        """Returns float32 of the shape of `indices` and then that of a row."""
+        count = self._weight.shape[0]
+        flat = indices.reshape(-1).long().numpy()
+        if ((flat < -count) | (flat >= count)).any():
+            raise IndexError(f"an index is {flat.min()} or {flat.max()}; allowed: -{count} to {count - 1}")
+        rows = take_rows(self._weight, np.where(flat < 0, flat + count, flat))
+        assert rows is not None  # `keep_rows_encoded` has looked
+        values = torch.from_numpy(decode(rows).astype(np.float32))
+        return values.reshape(*indices.shape, *self._weight.shape[1:])
+
+
+def keep_rows_encoded(graph: fx.Graph, parts: Parts) -> None:
+    """Lets each gather of rows of a compressed weight decode these rows only."""
+    for node in list(graph.nodes):
+        if kind(node) == "gather":
+            _replace(graph, parts, node)
+
+
+def _replace(graph: fx.Graph, parts: Parts, node: fx.Node) -> None:
+    read, indices = argument(node, "x"), argument(node, "indices")
+    constant = read.meta.get("constant") or read.meta.get("decodes")
+    if constant is None or not constant.data.dtype.is_float or isinstance(constant.data, Dense):
+        return
+    along_rows = argument(node, "axis", 0) in (0, -len(constant.data.shape))
+    if not along_rows or argument(node, "batch_dims", 0) or take_rows(constant.data, _NONE) is None:
+        return
+    path = parts.keep_module(node.name, EncodedRows(constant.data))
+    with graph.inserting_before(node):
+        new = graph.call_module(path, (indices,))
+    take_place(graph, node, new)
