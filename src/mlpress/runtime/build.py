@@ -35,7 +35,9 @@ from mlpress.runtime.scope import free_values
 from mlpress.runtime.state import state_type, zeros
 
 
-def build(name: str, function: Function, options: RunOptions) -> fx.GraphModule:
+def build(
+    name: str, function: Function, options: RunOptions, decoded: DecodedConstants | None = None
+) -> fx.GraphModule:
     """Returns `function` as a graph module on `options.device`.
 
     Its `forward` takes the inputs in the function's order, states left out, and returns the outputs by name
@@ -47,13 +49,14 @@ def build(name: str, function: Function, options: RunOptions) -> fx.GraphModule:
         name: Name of the function, for messages.
         function: Not changed.
         options: `compile` is left to the caller.
+        decoded: Constants that are decoded already, for another module of the same function.
 
     Raises:
         UnsupportedModelError: The function has operations that cannot be run; all are listed.
         InvalidProgramError: An operand is not what its operation takes.
     """
     check_supported(name, function)
-    shared = _Shared(function.opset, options)
+    shared = _Shared(function.opset, options, decoded or DecodedConstants())
     builder = _BlockBuilder(shared, {})
     for value in function.inputs:
         if isinstance(value.type, StateType):
@@ -68,12 +71,12 @@ def build(name: str, function: Function, options: RunOptions) -> fx.GraphModule:
 class _Shared:
     """What all blocks of a function share while it is built."""
 
-    def __init__(self, opset: Opset, options: RunOptions) -> None:
+    def __init__(self, opset: Opset, options: RunOptions, decoded: DecodedConstants) -> None:
         self.opset = opset
         self.keep_encoded = options.weights == "encoded"
         self.rounding = Float16() if options.precision == "float16" else None
         self.fast = options.fast
-        self.decoded = DecodedConstants()
+        self.decoded = decoded
 
 
 class _BlockBuilder:

@@ -22,6 +22,7 @@ from mlpress.runtime.compiled import compiled
 from mlpress.runtime.constants import carrier
 from mlpress.runtime.fast import uses_fast_kernels
 from mlpress.runtime.options import RunOptions
+from mlpress.runtime.parts import DecodedConstants
 from mlpress.runtime.precision import Float16, Float16RangeWarning
 from mlpress.runtime.state import State, state_type
 from mlpress.runtime.values import Tap, taps
@@ -59,7 +60,7 @@ class Runner:
         self.states: dict[str, TensorType] = {
             value.name: state_type(value) for value in chosen.inputs if isinstance(value.type, StateType)
         }
-        self._build = partial(build, function, chosen)
+        self._build = partial(build, function, chosen, decoded=DecodedConstants())
         self._used: fx.GraphModule = self._build(self._options)
         self._run = compiled(self._used) if self._options.compile else self._used
         self._rounding = next((part for part in self._used.modules() if isinstance(part, Float16)), None)

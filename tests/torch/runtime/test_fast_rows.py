@@ -43,8 +43,13 @@ def embeddings(made: MLModel, **options: Any) -> int:
 @pytest.mark.parametrize("weights", ["decoded", "encoded"])
 @pytest.mark.parametrize(
     "recipe",
-    [TABLE, Quantize(dtype="int8", weight_threshold=0), TABLE >> Quantize(dtype="int8", weight_threshold=0)],
-    ids=["table", "int8", "int8 table"],
+    [
+        TABLE,
+        Quantize(dtype="int8", weight_threshold=0),
+        TABLE >> Quantize(dtype="int8", weight_threshold=0),
+        Quantize(weight_threshold=10**6),
+    ],
+    ids=["table", "int8", "int8 table", "float16"],
 )
 def test_rows_are_decoded_when_they_are_used(recipe, weights):
     made = model(recipe)
@@ -57,11 +62,15 @@ def test_rows_are_decoded_when_they_are_used(recipe, weights):
     np.testing.assert_allclose(*results, rtol=2**-9, atol=2**-9)
 
 
-@pytest.mark.parametrize(
-    "recipe", [Prune(sparsity=0.5, weight_threshold=0), Quantize(weight_threshold=10**6)]
-)
-def test_other_weights_are_decoded_once(recipe):
-    assert embeddings(model(recipe)) == 0
+def test_sparse_weights_are_decoded_once():
+    assert embeddings(model(Prune(sparsity=0.5, weight_threshold=0))) == 0
+
+
+def test_weights_that_are_decoded_are_shared_with_the_exact_module():
+    runner = model(Quantize(weight_threshold=10**6)).predictor.runner
+    used, exact = (dict(module.named_parameters()) for module in (runner._used, runner.module))
+    assert set(used) <= set(exact)
+    assert all(used[name] is exact[name] for name in used)
 
 
 def test_an_index_out_of_bounds_raises_as_it_does_with_exact_kernels():

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from mlpress.bits import FLOAT16
 from mlpress.encoding import Dense, Encoding, decode, take_rows
 from mlpress.runtime.fast.nodes import argument, kind, take_place
 from mlpress.runtime.parts import Parts
@@ -35,7 +36,7 @@ class EncodedRows(nn.Module):
 
 
 def keep_rows_encoded(graph: fx.Graph, parts: Parts) -> None:
-    """Lets each gather of rows of a compressed weight decode these rows only."""
+    """Lets each gather of rows of a weight decode these rows only."""
     for node in list(graph.nodes):
         if kind(node) == "gather":
             _replace(graph, parts, node)
@@ -44,7 +45,7 @@ def keep_rows_encoded(graph: fx.Graph, parts: Parts) -> None:
 def _replace(graph: fx.Graph, parts: Parts, node: fx.Node) -> None:
     read, indices = argument(node, "x"), argument(node, "indices")
     constant = read.meta.get("constant") or read.meta.get("decodes")
-    if constant is None or not constant.data.dtype.is_float or isinstance(constant.data, Dense):
+    if constant is None or not _takes_less(constant.data):
         return
     along_rows = argument(node, "axis", 0) in (0, -len(constant.data.shape))
     if not along_rows or argument(node, "batch_dims", 0) or take_rows(constant.data, _NONE) is None:
@@ -53,3 +54,8 @@ def _replace(graph: fx.Graph, parts: Parts, node: fx.Node) -> None:
     with graph.inserting_before(node):
         new = graph.call_module(path, (indices,))
     take_place(graph, node, new)
+
+
+def _takes_less(weight: Encoding) -> bool:
+    """Whether a weight is smaller as it is stored than as float32."""
+    return weight.dtype == FLOAT16 or (weight.dtype.is_float and not isinstance(weight, Dense))
