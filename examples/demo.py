@@ -85,12 +85,17 @@ def main() -> None:
         compressed = compress(source, recipe)
         compressed.model.save(target)
         table.add_row(name, *measured(target, compressed.report, source, data))
-    activations = quantize_activations(source, samples(data.train_images[:SAMPLES])).model
+    calibration = samples(data.train_images[:SAMPLES])
+    activations = quantize_activations(source, calibration).model
     for name, recipe in WITH_ACTIVATIONS.items():
         target = package_of(name)
         compressed = compress(activations, recipe)
         compressed.model.save(target)
         table.add_row(name, *measured(target, compressed.report, source, data))
+    name, weights = "palettize, quantize, A8", compress(source, _TABLE)
+    target = package_of(name)
+    quantize_activations(weights.model, calibration).model.save(target)
+    table.add_row(name, *measured(target, weights.report, source, data))
     Console().print(table)
     print("package and weights in bytes, bits per weight; each package is run here on digits not trained on:")
     print("how far its probabilities are from those of the first row, and how many digits it tells right")
