@@ -67,6 +67,16 @@ CASES = {
         lambda: trained(cto.palettization, "DKMPalettizer", n_bits=2, weight_threshold=100),
         "2-bit palette · float16 table",
     ),
+    "trained integers": (
+        lambda: trained(
+            cto.quantization, "LinearQuantizer", (torch.zeros(1, 3, 6, 6),), activation_dtype="float32"
+        ),
+        "int8 · 32 scales",
+    ),
+    "trained integers and activations": (
+        lambda: trained(cto.quantization, "LinearQuantizer", (torch.zeros(1, 3, 6, 6),)),
+        "int8 · 32 scales",
+    ),
 }
 
 

@@ -27,6 +27,7 @@ from mlpress.optimize.torch.quantization import (
     LinearQuantizerConfig,
     ModuleLinearQuantizerConfig,
 )
+from tests.torch.converter.running import operations
 from tests.torch.optimize.training_loop import network, train
 
 
@@ -87,3 +88,24 @@ def test_a_listing_of_the_guide_ends_in_a_package(compress, expected: str, tmp_p
     (name,) = (feature.name for feature in loaded.get_spec().description.input)
     (found,) = loaded.predict({name: image.numpy()}).values()
     np.testing.assert_allclose(found, compressed(image).detach().numpy(), rtol=2e-2, atol=2e-3)
+
+
+@pytest.mark.parametrize("trace", [False, True])
+@pytest.mark.parametrize("algorithm", ["vanilla", "learnable"])
+def test_8_bit_activations_end_in_a_package(algorithm: str, trace: bool) -> None:
+    module = ModuleLinearQuantizerConfig(algorithm=algorithm)
+    quantizer = LinearQuantizer(network(), LinearQuantizerConfig(global_config=module))
+    train(quantizer.prepare(example_inputs=[1, 3, 6, 6]), [quantizer], steps=2)
+    final = quantizer.finalize()
+    assert not any(part.training for part in final.modules())
+    image = torch.randn(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    converted = ct.convert(
+        torch.jit.trace(final, image) if trace else final,
+        inputs=[ct.TensorType("image", shape=(1, 3, 6, 6))],
+        minimum_deployment_target=ct.target.iOS18,
+        compute_precision=ct.precision.FLOAT32,
+    )
+    found = operations(converted.program)
+    assert found.count("quantize") == found.count("dequantize") == 5
+    (found,) = converted.predict({"image": image.numpy()}).values()
+    np.testing.assert_allclose(found, final(image).detach().numpy(), rtol=1e-4, atol=1e-4)

@@ -543,6 +543,27 @@ def _attention() -> Iterator[Case]:
     yield Case("attention, broadcast", attend, (q, k[:1, :1], v[:1, :1]))
 
 
+def _rounding() -> Iterator[Case]:
+    per_tensor, per_channel = torch.fake_quantize_per_tensor_affine, torch.fake_quantize_per_channel_affine
+    for low, high, zero in ((0, 255, 120), (-128, 127, 0), (0, 15, 7)):
+        yield Case(
+            f"fake_quantize {low} to {high}",
+            lambda x, z=zero, ends=(low, high): per_tensor(x, 0.02, z, *ends),
+            (floats(4, 6),),
+        )
+    yield Case(
+        "fake_quantize by computed parameters",
+        lambda x, scale, zero: per_tensor(x, scale * 2, zero, 0, 255),
+        (floats(4, 6), torch.tensor([0.01]), torch.tensor([120], dtype=torch.int32)),
+    )
+    for axis in (0, 1):
+        yield Case(
+            f"fake_quantize per channel of axis {axis}",
+            lambda x, scale, a=axis: per_channel(x, scale, torch.zeros_like(scale).int(), a, -128, 127),
+            (floats(4, 4, 2), floats(4, low=0.01, high=0.1)),
+        )
+
+
 CASES = tuple(
     case
     for family in (
@@ -559,6 +580,7 @@ CASES = tuple(
         _reductions,
         _creation,
         _attention,
+        _rounding,
     )
     for case in family()
 )

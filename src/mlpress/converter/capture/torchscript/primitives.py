@@ -78,6 +78,21 @@ def _tensor(value: Any, dtype: Any = None, *_: Any) -> Any:
     return torch.scalar_tensor(value, dtype=dtype or natural_dtype(value))
 
 
+def _quantized(node: Node, values: Any, scale: Any, zero: Any, *rest: Any) -> Any:
+    """Rounds a tensor as quantizing and dequantizing it would: graphs have no tensors of quantized types."""
+    *axis, dtype = rest
+    low, high = _RANGES[dtype]
+    if axis:
+        zeros = zero.to(torch.int32)
+        return torch.fake_quantize_per_channel_affine(values, scale.float(), zeros, axis[0], low, high)
+    if isinstance(zero, torch.Tensor):
+        zero = zero.to(torch.int32)
+    return torch.fake_quantize_per_tensor_affine(values, scale, zero, low, high)
+
+
+_RANGES: Final = {12: (-128, 127), 13: (0, 255)}
+"""Integers of quantized types (``qint8``, ``quint8``) by the numbers that graphs have for them."""
+
 PRIMITIVES: Final[dict[str, Callable[..., Any]]] = {
     "prim::Constant": _constant,
     "prim::ListConstruct": lambda node, *values: list(values),
@@ -108,6 +123,9 @@ PRIMITIVES: Final[dict[str, Callable[..., Any]]] = {
     "prim::is_cuda": lambda node, value: value.is_cuda,
     "prim::is_quantized": lambda node, value: value.is_quantized,
     "prim::requires_grad": lambda node, value: False,
+    "aten::quantize_per_tensor": _quantized,
+    "aten::quantize_per_channel": _quantized,
+    "aten::dequantize": _same,
     "aten::is_floating_point": lambda node, value: value.is_floating_point(),
     "aten::tensor": lambda node, *arguments: _tensor(*arguments),
     "prim::Uninitialized": _nothing,

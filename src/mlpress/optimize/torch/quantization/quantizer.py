@@ -142,8 +142,9 @@ class LinearQuantizer(Quantizer):
     def finalize(self, model: nn.Module | None = None, inplace: bool = False) -> nn.Module:
         """Returns the compressed model in evaluation mode; see `WeightOptimizer.finalize`."""
         given = self._model if model is None else model
-        finalized = super().finalize(given if inplace else copy.deepcopy(given), inplace=True).eval()
+        finalized = super().finalize(given if inplace else copy.deepcopy(given), inplace=True)
         finish(finalized)
+        finalized.eval()
         self._preserve(given, finalized)
         if model is None:
             self._model = finalized
