@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mlpress.optimize.torch.palettization import (
     PostTrainingPalettizerConfig,
 )
 from mlpress.optimize.torch.quantization import (
+    LinearQuantizerConfig,
     ModulePostTrainingQuantizerConfig,
     PostTrainingQuantizerConfig,
     QuantizationScheme,
@@ -42,6 +44,22 @@ def test_the_most_particular_scope_wins() -> None:
     assert config.get_module_config("body.head.x", LAYER).n_bits == 6  # a name is matched as a whole
     assert config.get_module_config("body", nn.Conv2d(1, 1, 1)) is None
     assert config.get_module_config("body", nn.Embedding(2, 2)).n_bits == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Linear", nn.Linear),
+        ("torch.nn.Linear", nn.Linear),
+        ("operator.add", operator.add),
+        ("torch.cat", torch.cat),
+        ("relu", nn.functional.relu),
+        ("OwnModule", "OwnModule"),
+    ],
+)
+def test_types_and_functions_by_name(name: str, meant: object) -> None:
+    config = LinearQuantizerConfig.from_dict({"module_type_configs": {name: None}})
+    assert config.module_type_configs == {meant: None}
 
 
 def test_scopes_can_be_set_one_by_one() -> None:

@@ -173,6 +173,10 @@ def test_the_places_where_activations_are_rounded() -> None:
             {"module_type_configs": {"Linear": {"activation_dtype": "float32"}}},
             "transpose relu second relu_1 cat pool sigmoid mul",
         ),
+        (
+            {"module_type_configs": {"operator.mul": None}},
+            "transpose relu second relu_1 cat pool transpose_1 sigmoid",
+        ),
     ],
     ids=str,
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 import torch
 from pydantic import Field, field_validator
@@ -16,6 +17,15 @@ from mlpress.optimize.torch.dictable import DictableConfig, Self
 from mlpress.optimize.torch.fields import bits_of
 
 Config = TypeVar("Config", bound="OptimizationConfig")
+
+_HOMES: Final = {
+    "": (torch.nn, torch.nn.functional),
+    "torch.nn": (torch.nn,),
+    "torch.nn.functional": (torch.nn.functional,),
+    "torch": (torch,),
+    "operator": (operator,),
+}
+"""Where types of modules and functions are, by what stands before their names."""
 
 
 class QuantizationGranularity(Enum):
@@ -116,8 +126,14 @@ class OptimizationConfig(DictableConfig):
 
     @classmethod
     def _module_type(cls, key: Any) -> Any:
-        """Returns a type of modules given by name or as it is."""
-        found = getattr(torch.nn, key, key) if isinstance(key, str) else key
+        """Returns a type of modules, or a function, given by name or as it is.
+
+        Other names are those of classes of one's own.
+        """
+        found = key
+        if isinstance(key, str):
+            home, _, name = key.rpartition(".")
+            found = next((vars(each)[name] for each in _HOMES.get(home, ()) if name in vars(each)), key)
         if cls.supported_modules is not None and found not in cls.supported_modules:
             names = ", ".join(sorted(kind.__name__ for kind in cls.supported_modules))
             raise ValueError(f"{getattr(found, '__name__', found)!r} is not supported; allowed: {names}")
