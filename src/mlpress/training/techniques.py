@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from mlpress.encoding import Dense, Encoding, Scatter, Sparse, decode
+from mlpress.encoding import Dense, Encoding, Scatter, Sparse
 from mlpress.errors import NotApplicableError
 from mlpress.fit.layout import Layout
 from mlpress.nn.training.palettize import Palettization
@@ -48,7 +48,7 @@ def techniques(
         raise NotApplicableError("training does at most one of each, prune, then palettize, then quantize")
     made: list[Technique] = []
     if isinstance(source, Sparse) and not isinstance(stages[0], Prune):
-        made.append(_kept(encoding, weight))
+        made.append(Pruning.keeping(encoding, weight))
     for stage in stages:
         if isinstance(stage, Prune):
             made.append(_pruning(stage, weight, schedule))
@@ -56,16 +56,6 @@ def techniques(
             made.append(_palettization(stage, weight, layout))
         else:
             made.append(_quantization(stage, weight, layout))
-    return made
-
-
-def _kept(encoding: Encoding, weight: torch.Tensor) -> Pruning:
-    """Keeps the mask of a pruned weight."""
-    kept = torch.from_numpy(decode(encoding) != 0)
-    sparsity = 1 - float(kept.float().mean())
-    options = PruneOptions(initial_sparsity=sparsity, target_sparsity=sparsity)
-    made = Pruning(weight, options, ConstantSparsityScheduler(0))
-    made.mask.copy_(kept)
     return made
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
+from mlpress.encoding import Encoding, decode
 from mlpress.nn.arrays import whole
 from mlpress.nn.training.masks import magnitude_mask, n_m_mask
-from mlpress.nn.training.schedules import PruningScheduler
+from mlpress.nn.training.schedules import ConstantSparsityScheduler, PruningScheduler
 from mlpress.nn.training.technique import Technique
 
 
@@ -68,6 +69,22 @@ class Pruning(Technique):
         self.schedule = schedule
         self.sparsity = options.initial_sparsity
         self.register_buffer("mask", options.mask(whole(weight), self.sparsity))
+
+    @classmethod
+    def keeping(cls, encoding: Encoding, weight: torch.Tensor) -> Pruning:
+        """Makes a mask of what a pruned weight has, which stays: what it dropped stays dropped.
+
+        Args:
+            encoding: How the weight is stored.
+            weight: The weight.
+        """
+        kept = torch.from_numpy(decode(encoding) != 0)
+        sparsity = 1 - float(kept.float().mean())
+        options = PruneOptions(initial_sparsity=sparsity, target_sparsity=sparsity)
+        made = cls(weight, options, ConstantSparsityScheduler(0))
+        made.mask.copy_(kept)
+        made.finished = True
+        return made
 
     def advance(self, weight: torch.Tensor) -> None:
         """Takes a step of the schedule; makes a new mask where the sparsity changes."""

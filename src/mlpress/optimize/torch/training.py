@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, cast
 
 import torch
+from torch.nn.utils import parametrize
 
-from mlpress.errors import NotApplicableError, RecipeError
+from mlpress.encoding import Scatter, Sparse
+from mlpress.errors import EncodingError, NotApplicableError, RecipeError
 from mlpress.nn.arrays import require_storable
-from mlpress.nn.metadata import mark_version
+from mlpress.nn.metadata import load, mark_version
 from mlpress.nn.post_training import check_strict
 from mlpress.nn.report import Report
 from mlpress.nn.targets import Target, targets
-from mlpress.nn.training.finish import advance, finish, stacks
+from mlpress.nn.training.finish import advance, finish, freeze_compressed, stacks
+from mlpress.nn.training.prune import Pruning
 from mlpress.nn.training.stack import Stack, add, original_of
 from mlpress.nn.training.technique import Technique
 from mlpress.optimize.torch.base_model_optimizer import BaseTrainingTimeModelOptimizer, config_of
@@ -29,6 +32,7 @@ class WeightOptimizer(BaseTrainingTimeModelOptimizer):
     def __init__(self, model: torch.nn.Module, config: Any = None) -> None:
         super().__init__(model, config)
         self._skipped: dict[str, str] = {}
+        self._frozen: list[str] = []
         self._prepared = False
 
     @abstractmethod
@@ -40,7 +44,7 @@ class WeightOptimizer(BaseTrainingTimeModelOptimizer):
         """
 
     def _prepare_weights(self, strict: bool) -> None:
-        planned: list[tuple[Target, Technique]] = []
+        planned: list[tuple[Target, list[Technique]]] = []
         for target in targets(self._model, self._supported_modules):
             config = config_of(self._config, self._model, target)
             weight = original_of(target.module, target.parameter)
@@ -48,21 +52,37 @@ class WeightOptimizer(BaseTrainingTimeModelOptimizer):
                 continue
             try:
                 require_storable(weight)
-                technique = self._technique(target, weight, config)
-            except NotApplicableError as reason:
+                planned.append((target, self._techniques(target, weight, config)))
+            except (NotApplicableError, EncodingError) as reason:
                 self._skipped[target.name] = str(reason)
-                continue
-            if technique is not None:
-                planned.append((target, technique))
         check_strict(self._skipped, strict)
-        shared: dict[int, tuple[Technique, Stack]] = {}
-        for target, technique in planned:
+        shared: dict[int, tuple[list[Technique], Stack | None]] = {}
+        for target, techniques in planned:
             weight = original_of(target.module, target.parameter)
-            first = shared.get(id(weight))
-            if first is None:
-                shared[id(weight)] = technique, add(target.module, target.parameter, technique)
-            else:
-                add(target.module, target.parameter, *first)
+            first, stack = shared.get(id(weight), (techniques, None))
+            for technique in first:
+                stack = add(target.module, target.parameter, technique, stack)
+            shared[id(weight)] = first, stack
+        self._frozen = freeze_compressed(self._model)
+
+    def _techniques(self, target: Target, weight: torch.Tensor, config: Any) -> list[Technique]:
+        """Returns the technique for a weight, after one that keeps the zeros of a weight pruned before.
+
+        Raises:
+            NotApplicableError: It was quantized or palettized before, which training would undo.
+            EncodingError: The buffers that describe it contradict each other.
+        """
+        technique = self._technique(target, weight, config)
+        if technique is None:
+            return []
+        if parametrize.is_parametrized(target.module, target.parameter):
+            return [technique]
+        encoding = load(target.module, target.parameter)
+        if encoding is None:
+            return [technique]
+        if not isinstance(encoding, Scatter) or not isinstance(encoding.source, Sparse):
+            raise NotApplicableError("it was quantized or palettized before, and stays as it is")
+        return [Pruning.keeping(encoding, weight), technique]
 
     def _start(self, inplace: bool) -> None:
         """Says which model is prepared.
@@ -95,6 +115,8 @@ class WeightOptimizer(BaseTrainingTimeModelOptimizer):
         given = self._model if model is None else model
         finalized = given if inplace else copy.deepcopy(given)
         self._skipped.update(finish(finalized, self._kind))
+        for name in self._frozen:
+            finalized.get_parameter(name).requires_grad_(True)
         if next(stacks(finalized), None) is None:
             mark_version(finalized)
         if model is None:
