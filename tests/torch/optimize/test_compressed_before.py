@@ -47,8 +47,9 @@ def at_once(optimizer: Any, *arguments: Any) -> nn.Module:
     [
         (palettizer, (), "sparse 50% · 2-bit palette · float32 table"),
         (lambda model: quantizer(model, **QUANTIZE), (INPUTS,), "sparse 50% · int8 · 32 scales"),
+        (lambda model: quantizer(model, weight_dtype="float32"), (INPUTS,), "sparse 50% · float32"),
     ],
-    ids=["palettize", "quantize"],
+    ids=["palettize", "quantize", "activations"],
 )
 def test_zeros_of_an_earlier_pruning_stay(start: Any, arguments: Any, expected: str) -> None:
     pruned = at_once(MagnitudePruner(network()))
@@ -57,7 +58,7 @@ def test_zeros_of_an_earlier_pruning_stay(start: Any, arguments: Any, expected: 
     train(model, [optimizer], steps=3)
     final = optimizer.finalize()
     for index in (0, 4, 6):
-        assert not final[index].weight[pruned[index].weight == 0].any()
+        assert not final.get_parameter(f"{index}.weight")[pruned[index].weight == 0].any()
     assert described(final)["4.weight"] == expected
     for name, encoding in encodings(final.state_dict()).items():
         np.testing.assert_array_equal(final.get_parameter(name).detach().numpy(), decode(encoding))

@@ -9,10 +9,9 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from mlpress.encoding import Dense, Encoding, Scatter, Sparse
-from mlpress.errors import EncodingError
+from mlpress.encoding import Dense
 from mlpress.nn.arrays import whole
-from mlpress.nn.metadata import fields_of, load, store
+from mlpress.nn.metadata import store
 from mlpress.nn.targets import Target
 from mlpress.nn.training.quantize import BatchNormFold
 from mlpress.nn.training.stack import Stack, original_of, remove, stack_of
@@ -51,40 +50,13 @@ def finish(model: nn.Module, kind: str) -> dict[str, str]:
     for target, stack in stacks(model):
         if kind in stack.techniques:
             cast("Any", stack.techniques[kind]).finished = True
-            if all(cast("Any", technique).finished for technique in stack.techniques.values()):
-                ended.setdefault(id(stack), (stack, []))[1].append(target)
+        if all(cast("Any", technique).finished for technique in stack.techniques.values()):
+            ended.setdefault(id(stack), (stack, []))[1].append(target)
     skipped: dict[str, str] = {}
     for stack, shared in ended.values():
         if not _bake(stack, shared):
             skipped[shared[0].name] = "its milestone has not come, or it was switched off"
     return skipped
-
-
-def freeze_compressed(model: nn.Module) -> list[str]:
-    """Takes the gradient away from weights that were quantized or palettized before: they stay as they are.
-
-    Returns:
-        Their names.
-    """
-    frozen = []
-    for path, module in model.named_modules():
-        for parameter in fields_of(module):
-            if parametrize.is_parametrized(module, parameter):
-                continue
-            values = module.get_parameter(parameter)
-            if values.requires_grad and not isinstance(_stored(module, parameter), Sparse):
-                values.requires_grad_(False)
-                frozen.append(Target(path, module, parameter).name)
-    return frozen
-
-
-def _stored(module: nn.Module, parameter: str) -> Encoding | None:
-    """Returns how what a weight keeps is stored; None where its buffers contradict each other."""
-    try:
-        encoding = load(module, parameter)
-    except EncodingError:
-        return None
-    return encoding.source if isinstance(encoding, Scatter) else encoding
 
 
 @torch.no_grad()

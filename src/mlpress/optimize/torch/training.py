@@ -17,7 +17,8 @@ from mlpress.nn.metadata import load, mark_version
 from mlpress.nn.post_training import check_strict
 from mlpress.nn.report import Report
 from mlpress.nn.targets import Target, targets
-from mlpress.nn.training.finish import advance, finish, freeze_compressed, stacks
+from mlpress.nn.training.earlier import keep_compressed
+from mlpress.nn.training.finish import advance, finish, stacks
 from mlpress.nn.training.prune import Pruning
 from mlpress.nn.training.stack import Stack, add, original_of
 from mlpress.nn.training.technique import Technique
@@ -63,7 +64,7 @@ class WeightOptimizer(BaseTrainingTimeModelOptimizer):
             for technique in first:
                 stack = add(target.module, target.parameter, technique, stack)
             shared[id(weight)] = first, stack
-        self._frozen = freeze_compressed(self._model)
+        self._frozen = keep_compressed(self._model)
 
     def _techniques(self, target: Target, weight: torch.Tensor, config: Any) -> list[Technique]:
         """Returns the technique for a weight, after one that keeps the zeros of a weight pruned before.
