@@ -161,3 +161,26 @@ def test_the_modules_that_can_be_compressed_are_theirs(path: str) -> None:
     model = torch.nn.Sequential(torch.nn.Linear(2, 2))
     ours, theirs = (find(home, path)(model, find(home, f"{path}Config")()) for home in (OURS, THEIRS))
     assert set(ours.supported_modules) == set(theirs.supported_modules)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "layerwise_compression:LayerwiseCompressorConfig",
+        "layerwise_compression:ModuleGPTQConfig",
+        "layerwise_compression:ModuleSparseGPTConfig",
+        "palettization:ModuleDKMPalettizerConfig",
+        "palettization:ModulePostTrainingPalettizerConfig",
+        "palettization:ModuleSKMPalettizerConfig",
+        "pruning:ModuleMagnitudePrunerConfig",
+        "quantization:ModuleLinearQuantizerConfig",
+        "quantization:ModulePostTrainingQuantizerConfig",
+    ],
+)
+def test_a_configuration_as_a_dictionary_is_theirs(path: str) -> None:
+    found, expected = (plain(find(home, path)().as_dict()) for home in (OURS, THEIRS))
+    expected.pop("weight_n_bits", None)  # which their from_dict does not take back
+    for one in (found, expected):
+        one.pop("input_cacher", None)  # a class of each
+    assert list(found) == list(expected)
+    assert found == expected

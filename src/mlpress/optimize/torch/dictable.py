@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import IO, Any, ClassVar, TypeVar
@@ -102,13 +103,15 @@ class DictableConfig(BaseModel):
         return cls.from_dict({} if data is None else data)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the fields, nested configurations as dictionaries; `from_dict` reads it back."""
+        """Returns the fields, nested ones as dictionaries; `from_dict` reads it back."""
         return {name: _plain(getattr(self, name)) for name in self.arguments()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, DictableConfig):
         return value.as_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     return [_plain(entry) for entry in value] if isinstance(value, list) else value
