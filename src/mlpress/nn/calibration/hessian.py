@@ -15,9 +15,15 @@ _ROWS: Final = 4096
 
 
 def add_products(total: Tensor, rows: Tensor, factor: float = 1) -> None:
-    """Adds ``factor * rows^T rows`` to `total`, float32 [columns, columns]; `rows` is [n, columns]."""
-    for part in torch.split(rows, _ROWS):
-        total.add_((part.T @ part).to(total.device), alpha=factor)
+    """Adds ``factor * rows^T rows`` to `total`.
+
+    Args:
+        total: float32 [..., columns, columns].
+        rows: [..., n, columns].
+        factor: A number.
+    """
+    for part in torch.split(rows, _ROWS, dim=-2):
+        total.add_((part.mT @ part).to(total.device), alpha=factor)
 
 
 class Hessian:
@@ -47,8 +53,7 @@ class Hessian:
         total = self._samples + samples
         self.sums *= self._samples / total
         self._samples = total
-        for sums, own in zip(self.sums, rows.chunk(self._groups, dim=1), strict=True):
-            add_products(sums, own, 2 / total)
+        add_products(self.sums, rows.reshape(len(rows), self._groups, -1).transpose(0, 1), 2 / total)
 
     def join(self, other: Hessian) -> None:
         """Adds what another layer with the same weight saw."""
