@@ -114,6 +114,24 @@ def test_a_differentiable_clustering_is_theirs(
     torch.testing.assert_close(ours(weight, None), theirs(weight), rtol=1e-4, atol=1e-5)
 
 
+def test_an_entry_is_for_zeros_alone_in_training_as_theirs() -> None:
+    """Theirs gives it to other weights in evaluation; here it is the same in both."""
+    torch.manual_seed(0)
+    weight = torch.randn(16, 32) * 0.2 * (torch.rand(16, 32) < 0.8)
+    ours = Palettization(weight, PalettizeOptions(n_bits=3, tau=0.01, zero_first=True, bonus=-torch.inf))
+    theirs = their_palettization({"n_bits": 3, "tau": 0.01, "zero_first": True, "bonus": 0.0}, 2)
+    mine, other = weight.clone().requires_grad_(), weight.clone().requires_grad_()
+    ours(mine.detach(), None), theirs(other)
+    theirs.centroids = [centroids.clone() for centroids in ours.centroids]
+    value, expected = ours(mine, None), theirs(other)
+    torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5)
+    gradients = [
+        torch.autograd.grad(each.sum(), leaf)[0] for each, leaf in ((value, mine), (expected, other))
+    ]
+    torch.testing.assert_close(*gradients, rtol=2e-3, atol=2e-3)
+    assert torch.equal(ours.eval()(weight, None) == 0, weight == 0)
+
+
 def their_palettization(options: dict[str, object], rank: int) -> FakePalettize:
     scheme, axis = options.get("per_channel_scale"), options.get("axis", 0)
     advanced = {

@@ -12,6 +12,7 @@ for points that do not count) below the points lets one product give sums and ma
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +47,8 @@ def dkm(
         iterations: How many at most.
         tolerance: Stops when the sum of squared distances changes by no more than this.
         floor: Least attention.
-        bonus: Subtracted from the squared distances to the first centroid.
+        bonus: Subtracted from the squared distances to the first centroid; minus infinity leaves it to points
+            that are zero.
         zero_first: Whether the first centroid is fixed at 0.
         mode: ``dkm``, ``gsm`` (with Gumbel noise, without a floor), or ``hard``: all attention goes to the
             nearest centroid (no gradient flows through it then).
@@ -224,7 +226,9 @@ def _distances(points: Tensor, table: Tensor, bonus: float) -> Tensor:
         distances = (table - points[:, :1]).square_()
     else:
         distances = torch.cdist(table, points[:, :length].mT).square_()
-    if bonus:
+    if bonus == -math.inf:
+        distances[:, 0].masked_fill_((points[:, :length] != 0).any(1), math.inf)
+    elif bonus:
         distances[:, 0] -= bonus
     return distances
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,7 +202,10 @@ class Palettization(Technique):
                 distances = (part - table.mT).square_()
             else:
                 distances = torch.cdist(part, table, compute_mode="donot_use_mm_for_euclid_dist").square_()
-            distances[..., 0] -= self.options.bonus
+            if self.options.bonus == -math.inf:
+                distances[..., 0].masked_fill_((part != 0).any(-1), math.inf)
+            else:
+                distances[..., 0] -= self.options.bonus
             found.append(distances.argmin(-1))
         return torch.cat(found, dim=1)
 

@@ -25,7 +25,7 @@ class PalettizeOptions:
         iterations: Iterations of k-means in a step.
         tolerance: Change of the error at which a step stops earlier.
         floor: Least attention.
-        bonus: Subtracted from squared distances to the first centroid.
+        bonus: Subtracted from squared distances to the first centroid; minus infinity leaves it to zeros.
         zero_first: Whether one centroid is fixed at zero.
         mode: Attention: ``dkm``, ``gsm`` or ``hard``; see `mlpress.nn.training.dkm.dkm`.
         extra_zero: Whether zero is a centroid beside those of the table; weights that go to it are dropped.

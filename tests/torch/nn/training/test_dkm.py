@@ -29,7 +29,12 @@ def plain(
     kept = 1.0 if mask is None else mask.to(weights).unsqueeze(-1)
     for step in range(iterations):
         distances = (weights.unsqueeze(2) - centroids.unsqueeze(1)).square().sum(-1)
-        distances = distances - one_hot(torch.tensor(0), distances.shape[-1]).to(weights) * bonus
+        first = one_hot(torch.tensor(0), distances.shape[-1]).bool()
+        if bonus == -torch.inf:  # for zeros alone
+            others = (weights != 0).any(-1, keepdim=True)
+            distances = distances.masked_fill(first & others, torch.inf)
+        else:
+            distances = distances - first.to(weights) * bonus
         attention = torch.softmax(-distances / tau, dim=-1).clamp(min=floor)
         if mode == "gsm":
             attention = torch.softmax(-distances / tau + noise[step], dim=-1)
@@ -49,6 +54,7 @@ CASES = {
     "high floor": {"tau": 0.01, "floor": 1e-3},
     "bonus": {"tau": 0.05, "bonus": 0.02},
     "zero first": {"tau": 0.05, "zero_first": True},
+    "zero for zeros alone": {"tau": 0.05, "zero_first": True, "bonus": -torch.inf},
     "hard": {"mode": "hard"},
 }
 
@@ -61,7 +67,9 @@ def test_value_and_gradient_are_those_of_autograd(
 ) -> None:
     monkeypatch.setattr(module, "_PART", 64)  # several parts
     torch.manual_seed(0)
-    weights = (torch.randn(2, 50, length, dtype=torch.float64) * 0.3).requires_grad_()
+    weights = torch.randn(2, 50, length, dtype=torch.float64) * 0.3
+    weights[:, ::5] = 0
+    weights.requires_grad_()
     mask = torch.rand(2, 50) < 0.6 if masked else None
     start = weights[:, :4].detach().clone() + 0.01
     expected, their_centroids = plain(weights, mask, start, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final
 
@@ -50,7 +51,8 @@ class ModuleDKMPalettizerConfig(ModuleOptimizationConfig):
         cluster_permute: An order of the weight's axes; groups, vectors and scales of channels are along the
             first of them, and the order of the others makes no difference.
         kmeans_max_iter: Iterations of k-means in each step.
-        prune_threshold: Subtracted from squared distances to the first centroid.
+        prune_threshold: Subtracted from squared distances to the first centroid. 0 together with
+            `enforce_zero` leaves the one at zero to weights that are zero.
         enforce_zero: Whether one centroid is fixed at zero.
         palett_mode: ``dkm``; ``gsm``, which adds Gumbel noise to the attention; or ``hard``, for attention to
             the nearest centroid only.
@@ -142,7 +144,7 @@ class ModuleDKMPalettizerConfig(ModuleOptimizationConfig):
             iterations=self.kmeans_max_iter,
             tolerance=self.palett_epsilon,
             floor=self.zero_threshold,
-            bonus=self.prune_threshold,
+            bonus=-math.inf if self.enforce_zero and not self.prune_threshold else self.prune_threshold,
             zero_first=self.enforce_zero,
             mode=self.palett_mode,
             extra_zero=self.add_extra_centroid,
