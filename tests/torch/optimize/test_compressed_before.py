@@ -89,3 +89,6 @@ def test_what_was_palettized_before_is_left_through_a_training(
     assert not torch.equal(final.get_parameter("4.bias"), palettized.get_parameter("4.bias"))
     assert described(final) == described(palettized)
     assert all(parameter.requires_grad for parameter in final.parameters())
+    assert not all(parameter.requires_grad for parameter in model.parameters())
+    wrapped = optimizer.finalize(nn.ModuleDict({"module": model}))
+    assert all(parameter.requires_grad for parameter in wrapped.parameters())

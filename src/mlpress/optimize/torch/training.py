@@ -116,8 +116,10 @@ class WeightOptimizer(BaseTrainingTimeModelOptimizer):
         given = self._model if model is None else model
         finalized = given if inplace else copy.deepcopy(given)
         self._skipped.update(finish(finalized, self._kind))
-        for name in self._frozen:
-            finalized.get_parameter(name).requires_grad_(True)
+        ends = tuple(f".{name}" for name in self._frozen)  # the model may be wrapped by now
+        for name, parameter in finalized.named_parameters():
+            if f".{name}".endswith(ends):
+                parameter.requires_grad_(True)
         if next(stacks(finalized), None) is None:
             mark_version(finalized)
         if model is None:
