@@ -15,6 +15,7 @@ from mlpress.nn.training.prune import PruneOptions, Pruning
 from mlpress.nn.training.quantize import Quantization, QuantizeOptions
 from mlpress.nn.training.ranges import Integers
 from mlpress.nn.training.schedules import ConstantSparsityScheduler, PruningScheduler
+from mlpress.nn.training.stack import require_together
 from mlpress.nn.training.technique import Technique
 from mlpress.recipe import Palettize, Prune, Quantize, Stage
 
@@ -56,6 +57,7 @@ def techniques(
             made.append(_palettization(stage, weight, layout))
         else:
             made.append(_quantization(stage, weight, layout))
+    require_together(made)
     return made
 
 

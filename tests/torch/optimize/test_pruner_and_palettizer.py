@@ -261,6 +261,27 @@ def test_pruned_and_palettized_together_in_any_order(prepared: str, finalized: s
     assert len(model[4].weight.unique()) == 5  # zero, and four entries that are all used
 
 
+@pytest.mark.parametrize("first", ["prune", "palettize"])
+def test_vectors_go_with_blocks_that_keep_them_whole(first: str) -> None:
+    for block_size, reason in (
+        (1, "its mask cuts through vectors of 4 along axis 0, which can only be kept or dropped whole"),
+        (8, None),
+    ):
+        model = network()
+        optimizers = [pruner(model, block_size=block_size), palettizer(model, n_bits=2, cluster_dim=4)]
+        for optimizer in optimizers if first == "prune" else reversed(optimizers):
+            optimizer.prepare(inplace=True)
+        skipped = {**optimizers[0].report().skipped, **optimizers[1].report().skipped}
+        if reason is not None:
+            assert skipped["4.weight"].startswith(reason)
+            continue
+        train(model, optimizers, steps=3)
+        for optimizer in optimizers:
+            optimizer.finalize(inplace=True)
+        assert described(model)["4.weight"] == "sparse 50% · 2-bit palette of 4-vectors · float32 table"
+        assert float((model[4].weight == 0).float().mean()) == pytest.approx(0.5, abs=0.01)
+
+
 def test_a_new_mask_finds_new_centroids() -> None:
     model = nn.Sequential(nn.Linear(64, 64))
     palettize, prune = palettizer(model, n_bits=2), pruner(model, target_sparsity=0.9)

@@ -94,6 +94,15 @@ class Pruning(Technique):
             self.sparsity = sparsity
             self.mask.copy_(self.options.mask(whole(weight), sparsity))
 
+    def keeps_vectors(self, axis: int, length: int) -> bool:
+        """Says whether vectors of neighbours along an axis are kept and dropped as a whole, now and later."""
+        if self.finished:
+            moved = self.mask.movedim(axis, 0)
+            vectors = moved.reshape(-1, length, *moved.shape[1:])
+            return bool((vectors == vectors[:, :1]).all())
+        blocks = self.options.n_m_ratio is None and self.options.block_size % length == 0
+        return length == 1 or (axis == 0 and blocks)
+
     def get_extra_state(self) -> Any:
         """Returns steps and sparsity."""
         return {**super().get_extra_state(), "sparsity": self.sparsity}

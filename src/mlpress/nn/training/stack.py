@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from mlpress.encoding import Encoding
+from mlpress.errors import NotApplicableError
 from mlpress.nn.training.encode import encode
 from mlpress.nn.training.palettize import Palettization
 from mlpress.nn.training.prune import Pruning
@@ -39,6 +41,10 @@ class Stack(nn.Module):
     @property
     def quantize(self) -> Quantization | None:
         return cast("Quantization | None", self._get(Quantization.kind))
+
+    def __iter__(self) -> Iterator[Technique]:
+        """Yields the techniques."""
+        return cast("Iterator[Technique]", iter(self.techniques.values()))
 
     def _get(self, kind: str) -> nn.Module | None:
         return self.techniques[kind] if kind in self.techniques else None  # noqa: SIM401 (it has no get)
@@ -118,6 +124,23 @@ def add(module: nn.Module, parameter: str, technique: Technique, stack: Stack | 
         _make_copyable(type(module))
     present.techniques[technique.kind] = technique
     return present
+
+
+def require_together(techniques: Iterable[Technique]) -> None:
+    """Checks that techniques go together.
+
+    Raises:
+        NotApplicableError: Zeros would come back, in vectors that pruning drops in part.
+    """
+    found = {technique.kind: technique for technique in techniques}
+    prune, palettize = found.get(Pruning.kind), found.get(Palettization.kind)
+    if isinstance(prune, Pruning) and isinstance(palettize, Palettization):
+        axis, length = palettize.options.axis, palettize.options.cluster_dim
+        if not prune.keeps_vectors(axis, length):
+            raise NotApplicableError(
+                f"its mask cuts through vectors of {length} along axis {axis}, which can only be kept or "
+                f"dropped whole: prune with block_size {length}"
+            )
 
 
 def remove(module: nn.Module, parameter: str) -> None:

@@ -20,7 +20,7 @@ from mlpress.nn.targets import Target, targets
 from mlpress.nn.training.earlier import keep_compressed
 from mlpress.nn.training.finish import advance, finish, stacks
 from mlpress.nn.training.prune import Pruning
-from mlpress.nn.training.stack import Stack, add, original_of
+from mlpress.nn.training.stack import Stack, add, original_of, require_together, stack_of
 from mlpress.nn.training.technique import Technique
 from mlpress.optimize.torch.base_model_optimizer import BaseTrainingTimeModelOptimizer, config_of
 
@@ -70,20 +70,22 @@ class WeightOptimizer(BaseTrainingTimeModelOptimizer):
         """Returns the technique for a weight, after one that keeps the zeros of a weight pruned before.
 
         Raises:
-            NotApplicableError: It was quantized or palettized before, which training would undo.
+            NotApplicableError: It was quantized or palettized before, which training would undo, or the
+                techniques do not go together.
             EncodingError: The buffers that describe it contradict each other.
         """
         technique = self._technique(target, weight, config)
         if technique is None:
             return []
-        if parametrize.is_parametrized(target.module, target.parameter):
-            return [technique]
-        encoding = load(target.module, target.parameter)
-        if encoding is None:
-            return [technique]
-        if not isinstance(encoding, Scatter) or not isinstance(encoding.source, Sparse):
+        stack, encoding, found = stack_of(target.module, target.parameter), None, [technique]
+        if not parametrize.is_parametrized(target.module, target.parameter):
+            encoding = load(target.module, target.parameter)
+        if isinstance(encoding, Scatter) and isinstance(encoding.source, Sparse):
+            found = [Pruning.keeping(encoding, weight), technique]
+        elif encoding is not None:
             raise NotApplicableError("it was quantized or palettized before, and stays as it is")
-        return [Pruning.keeping(encoding, weight), technique]
+        require_together([*(() if stack is None else stack), *found])
+        return found
 
     def _start(self, inplace: bool) -> None:
         """Says which model is prepared.
