@@ -43,11 +43,12 @@ X = np.arange(6, dtype=np.float32).reshape(2, 3)
         torch.from_numpy(X.copy()),
         torch.from_numpy(X.copy()).requires_grad_(),
         torch.from_numpy(X.copy()).to(torch.bfloat16),
+        torch.from_numpy(X.copy()).to(torch.float8_e4m3fn),
         torch.from_numpy(X.T.copy()).T,
     ],
     ids=[
         "float32", "float64", "int64", "list", "reversed", "fortran", "big-endian", "read-only",
-        "tensor", "gradient", "bfloat16", "transposed",
+        "tensor", "gradient", "bfloat16", "float8", "transposed",
     ],
 )  # fmt: skip
 def test_arrays_and_tensors_of_many_kinds(x: Any) -> None:
@@ -188,6 +189,16 @@ def test_to_torch_takes_run_options() -> None:
         model.to_torch(precision="int8")
     with pytest.raises(TypeError, match="colour"):
         model.to_torch(colour="red")
+
+
+@pytest.mark.parametrize(
+    "x",
+    [torch.zeros(2, 3).to_sparse(), torch.zeros(2, 3, device="meta")],
+    ids=["sparse", "meta"],
+)
+def test_tensors_that_make_no_arrays_are_refused(x: torch.Tensor) -> None:
+    with pytest.raises(MlpressError, match=r"input 'x' \(Tensor of torch\.\w+\) makes no array: "):
+        linear_model().predict({"x": x})
 
 
 def test_ranges_and_types_are_checked() -> None:

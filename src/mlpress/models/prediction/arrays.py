@@ -52,8 +52,13 @@ def from_array(array: npt.NDArray[Any], dtype: DType) -> npt.NDArray[Any]:
 def _numpy(what: str, value: Any) -> npt.NDArray[Any]:
     torch = sys.modules.get("torch")  # who has a tensor has imported it
     if torch is not None and isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        return np.asarray(value.float() if value.dtype == torch.bfloat16 else value)
+        narrow = value.is_floating_point() and value.dtype.itemsize < 4  # NumPy has only one of these
+        try:
+            return np.asarray((value.float() if narrow else value).detach().cpu())
+        except (TypeError, NotImplementedError) as error:
+            raise MlpressError(
+                f"{what} ({_type_name(value)} of {value.dtype}) makes no array: {error}"
+            ) from error
     try:
         return np.asarray(value)
     except ValueError as error:  # lists of different lengths
