@@ -174,7 +174,7 @@ class MLModel:
             MlpressError: A value is missing, unknown, or not what the model takes, which the message says. A
                 state is missing or another model's. PyTorch is not installed.
             UnsupportedModelError: The program has operators that cannot be run; all are listed.
-            TypeError: `data` is neither a dictionary nor a list of them.
+            TypeError: `data` is neither a dictionary nor a list of them, or `state` is no state.
         """
         if isinstance(data, Mapping):
             return self.predictor(data, state)

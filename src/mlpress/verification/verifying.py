@@ -61,6 +61,10 @@ def verify(
         UnsupportedModelError: A program has operators that cannot be run; all are listed.
         TypeError: An argument, or a sample, has the wrong type.
     """
+    if isinstance(samples, Mapping) or not isinstance(samples, Iterable | None):
+        raise TypeError(
+            f"samples is a {type(samples).__name__}; allowed: an iterable of dictionaries of inputs"
+        )
     models = [each if is_module(each) else as_mlmodel(each) for each in (reference, model)]
     interfaces = [each.interface if isinstance(each, MLModel) else None for each in models]
     if interfaces[0] is not None and interfaces[1] is not None:

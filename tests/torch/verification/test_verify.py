@@ -203,9 +203,15 @@ def test_different_shapes_of_an_output() -> None:
         verify(network(), other)
 
 
-@pytest.mark.parametrize("samples", [{"x": np.ones((2, 4))}, [np.ones((2, 4))], [[1]]])
+@pytest.mark.parametrize("samples", [[np.ones((2, 4))], [[1]]])
 def test_samples_of_another_form(samples: object) -> None:
     with pytest.raises(TypeError, match="allowed: a dictionary of inputs"):
+        verify(network(), network(), samples)
+
+
+@pytest.mark.parametrize("samples", [{"x": np.ones((2, 4))}, 5])
+def test_one_sample_in_place_of_several(samples: object) -> None:
+    with pytest.raises(TypeError, match=r"samples is a \w+; allowed: an iterable of dictionaries of inputs"):
         verify(network(), network(), samples)
 
 

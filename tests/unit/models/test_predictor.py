@@ -156,6 +156,8 @@ def test_a_missing_state_a_foreign_one_and_one_too_many_are_refused() -> None:
         stateful({"x": 0}, other.make_state())
     with pytest.raises(MlpressError, match="this model has no states"):
         stateless({"x": 0}, other.make_state())
+    with pytest.raises(TypeError, match=r"state is a dict; allowed: what the model's make_state\(\) returns"):
+        stateful({"x": 0}, {"count": 0})  # type: ignore[arg-type]
     with pytest.raises(MlpressError, match="the model has no states; predict needs none"):
         stateless.make_state()
 

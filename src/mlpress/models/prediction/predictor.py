@@ -54,6 +54,7 @@ class Predictor:
 
         Raises:
             MlpressError: `data` or `state` is not what the model takes.
+            TypeError: `state` is no state at all.
         """
         arrays = self.arrays(data)
         runner = self.runner
@@ -83,6 +84,10 @@ class Predictor:
 
     @staticmethod
     def _check_state(runner: Runner, state: MLState | None) -> None:
+        if not isinstance(state, MLState | None):
+            raise TypeError(
+                f"state is a {type(state).__name__}; allowed: what the model's make_state() returns"
+            )
         wanted = ", ".join(f"{name!r}: {kind}" for name, kind in runner.states.items())
         if state is None and wanted:
             raise MlpressError(
