@@ -43,7 +43,7 @@ def test_python(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_command_line(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    assert len(commands(torch=True)) == 2
+    assert len(commands(torch=True)) == 3
     for command in commands(torch=True):
         outcome = run(*shlex.split(command)[1:])
         assert outcome.code == 0, outcome.err
