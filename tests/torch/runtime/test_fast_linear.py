@@ -81,6 +81,13 @@ def test_what_stays_encoded(name, weights):
         np.testing.assert_allclose(*results, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(K,), (0, K), (2, 3, K)])
+def test_inputs_of_any_rank_and_none_at_all(shape):
+    graph = build("main", model(ENCODED["4-bit table"]).program.functions["main"], RunOptions())
+    (layer,) = (module for module in graph.modules() if isinstance(module, EncodedLinear))
+    assert layer(torch.randn(shape)).shape == (*shape[:-1], N)
+
+
 @pytest.mark.parametrize("name", DECODED)
 def test_what_is_decoded(name):
     assert not stays_encoded(model(DECODED[name]))

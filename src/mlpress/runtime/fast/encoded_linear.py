@@ -30,9 +30,10 @@ class EncodedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns float32 [..., features out] of float32 [..., features in]."""
-        rows = x.detach().reshape(-1, x.shape[-1]).contiguous().numpy()
+        n, k = self._weight.shape
+        rows = x.detach().reshape(x.shape[:-1].numel(), k).contiguous().numpy()
         product = encoded.linear(rows, self._weight, self._bias, self._share)
-        return torch.from_numpy(product).reshape(*x.shape[:-1], -1)
+        return torch.from_numpy(product).reshape(*x.shape[:-1], n)
 
     def _share(self, work: Callable[[int, int], None]) -> None:
         n, k = self._weight.shape
