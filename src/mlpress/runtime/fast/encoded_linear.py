@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 
 from mlpress.kernels import encoded
 from mlpress.kernels.encoded import PackedWeight
-from mlpress.runtime.fast.nodes import argument, kind, take_place
+from mlpress.runtime.fast.nodes import argument, encoding_of, take_place
 from mlpress.runtime.fast.packed_weight import packed_weight
 from mlpress.runtime.parts import Parts
 
@@ -51,19 +51,10 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="mlpress")
 
 
-def keep_encoded(graph: fx.Graph, parts: Parts) -> None:
-    """Lets linear layers of `graph` take their weights encoded, where there is a kernel that is faster so."""
-    if not encoded.is_fast():
-        return
-    for node in list(graph.nodes):
-        if kind(node) == "linear":
-            _replace(graph, parts, node)
-
-
-def _replace(graph: fx.Graph, parts: Parts, node: fx.Node) -> None:
-    read, bias_node = argument(node, "weight"), argument(node, "bias")
-    constant = read.meta.get("constant") or read.meta.get("decodes")
-    weight = None if constant is None else packed_weight(constant.data)
+def keep_linear_encoded(graph: fx.Graph, parts: Parts, node: fx.Node) -> None:
+    """Lets the linear layer `node` take its weight encoded, if there is a kernel that is faster so."""
+    encoding, bias_node = encoding_of(argument(node, "weight")), argument(node, "bias")
+    weight = None if encoding is None or not encoded.is_fast() else packed_weight(encoding)
     bias = None if bias_node is None else parts.constant(bias_node)
     if weight is None or (bias_node is not None and bias is None):
         return

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 
 from mlpress.bits import FLOAT16
 from mlpress.encoding import Dense, Encoding, decode, take_rows
-from mlpress.runtime.fast.nodes import argument, kind, take_place
+from mlpress.runtime.fast.nodes import argument, encoding_of, take_place
 from mlpress.runtime.parts import Parts
 
 _NONE: Final = np.empty(0, np.int64)
@@ -35,24 +35,16 @@ class EncodedRows(nn.Module):
         return values.reshape(*indices.shape, *self._weight.shape[1:])
 
 
-def keep_rows_encoded(graph: fx.Graph, parts: Parts) -> None:
-    """Lets each gather of rows of a weight decode these rows only."""
-    for node in list(graph.nodes):
-        if kind(node) == "gather":
-            _replace(graph, parts, node)
-
-
-def _replace(graph: fx.Graph, parts: Parts, node: fx.Node) -> None:
-    read, indices = argument(node, "x"), argument(node, "indices")
-    constant = read.meta.get("constant") or read.meta.get("decodes")
-    if constant is None or not _takes_less(constant.data):
+def keep_rows_encoded(graph: fx.Graph, parts: Parts, node: fx.Node) -> None:
+    """Lets the gather `node`, if it takes rows of a weight, decode these only."""
+    encoding = encoding_of(argument(node, "x"))
+    if encoding is None or not _takes_less(encoding) or argument(node, "batch_dims", 0):
         return
-    along_rows = argument(node, "axis", 0) in (0, -len(constant.data.shape))
-    if not along_rows or argument(node, "batch_dims", 0) or take_rows(constant.data, _NONE) is None:
+    if argument(node, "axis", 0) not in (0, -len(encoding.shape)) or take_rows(encoding, _NONE) is None:
         return
-    path = parts.keep_module(node.name, EncodedRows(constant.data))
+    path = parts.keep_module(node.name, EncodedRows(encoding))
     with graph.inserting_before(node):
-        new = graph.call_module(path, (indices,))
+        new = graph.call_module(path, (argument(node, "indices"),))
     take_place(graph, node, new)
 
 

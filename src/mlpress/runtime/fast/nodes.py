@@ -6,6 +6,9 @@ from typing import Any
 
 from torch import fx
 
+from mlpress.encoding import Encoding
+from mlpress.mil import Constant, Literal
+
 
 def kind(node: fx.Node | None) -> str:
     """Returns the type of the operation that `node` computes as it stands in the program, else nothing."""
@@ -19,6 +22,12 @@ def argument(node: fx.Node, name: str, default: Any = None) -> Any:
     """Returns an argument of the operation that `node` computes; `default` for None, too."""
     found = node.kwargs.get(name)
     return default if found is None else found
+
+
+def encoding_of(node: fx.Node) -> Encoding | None:
+    """Returns the encoding of the constant that `node` reads, or decodes each time, if it does one of these."""
+    constant: Constant | None = node.meta.get("constant") or node.meta.get("decodes")
+    return constant.data if constant is not None and not isinstance(constant.data, Literal) else None
 
 
 def only_user(node: fx.Node | None) -> fx.Node | None:
