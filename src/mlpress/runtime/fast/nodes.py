@@ -25,7 +25,7 @@ def argument(node: fx.Node, name: str, default: Any = None) -> Any:
 
 
 def encoding_of(node: fx.Node) -> Encoding | None:
-    """Returns the encoding of the constant that `node` reads, or decodes each time, if it does one of these."""
+    """Returns the encoding of the constant that `node` reads or decodes each time, if it does."""
     constant: Constant | None = node.meta.get("constant") or node.meta.get("decodes")
     return constant.data if constant is not None and not isinstance(constant.data, Literal) else None
 
