@@ -18,11 +18,14 @@ from mlpress.models import MLModel
 _WARMING: Final = 3
 """Predictions that are not counted: the first ones make buffers and fill caches."""
 
+_CALM: Final = 0.05
+"""Seconds until threads of the process that predicted before no longer wait busily for more work."""
+
 _STATUS: Final = Path("/proc/self/status")
 
 
 class BenchProcess:
-    """Predicts with one package for one sample, each time it is asked to."""
+    """Predicts with one package for one sample, when it is asked to."""
 
     def __init__(self, path: Path, sample: Mapping[str, Any]) -> None:
         """Prepares a process, which opens the package at `path` once it is entered."""
@@ -56,15 +59,15 @@ class BenchProcess:
         memory: int | None = self._answer()
         return memory
 
-    def predict(self) -> float:
-        """Predicts once and returns the seconds it took.
+    def predict(self, times: int) -> list[float]:
+        """Predicts some times, after once that does not count, and returns the seconds that each took.
 
         Raises:
-            MlpressError: The prediction failed, or the process ended.
+            MlpressError: A prediction failed, or the process ended.
         """
         with suppress(OSError):  # that the process has ended shows in the answer
-            self._pipe.send(None)
-        seconds: float = self._answer()
+            self._pipe.send(times)
+        seconds: list[float] = self._answer()
         return seconds
 
     def _answer(self) -> Any:
@@ -88,10 +91,10 @@ def _serve(pipe: Connection, path: Path, sample: Mapping[str, Any]) -> None:
         predict, memory = _started(path, sample)
         pipe.send(memory)
         while True:
-            pipe.recv()
-            start = time.perf_counter()
+            times = pipe.recv()
+            time.sleep(_CALM)
             predict()
-            pipe.send(time.perf_counter() - start)
+            pipe.send([_seconds(predict) for _ in range(times)])
     except EOFError:  # who asked is gone
         return
     except Exception as error:  # whatever it is, it belongs to the one who asks
@@ -113,6 +116,12 @@ def _started(path: Path, sample: Mapping[str, Any]) -> tuple[Callable[[], Any], 
         predict()
     after = _resident_memory()
     return predict, None if before is None or after is None else max(0, after - before)
+
+
+def _seconds(predict: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    predict()
+    return time.perf_counter() - start
 
 
 def _resident_memory() -> int | None:

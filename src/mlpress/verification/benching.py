@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,6 +21,10 @@ from mlpress.verification.random_inputs import random_inputs
 
 Progress = Callable[[int, int | None, str], None]
 """Takes how many rounds are done, of how many, and the name of the package that predicted last."""
+
+
+_TURN: Final = 10
+"""Predictions of one package before the other one's turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ def bench(
         model: A ``.mlpackage``, or a ``.mlmodel`` that holds an mlprogram.
         against: Another one, of the same inputs and outputs.
         rounds: Predictions of each that are timed, after a few that are not.
-        progress: Called as ``progress(done, rounds, name)`` after each prediction.
+        progress: Called as ``progress(done, rounds, name)`` after every few predictions.
 
     Raises:
         MlpressError: `rounds` is below 1; the models have different inputs or outputs; one cannot be run, or
@@ -96,12 +100,13 @@ def bench(
         processes = [stack.enter_context(BenchProcess(path, sample)) for path in paths]
         memory = [process.start() for process in processes]
         seconds: list[list[float]] = [[] for _ in paths]
-        for done in range(1, rounds + 1):
+        for first in range(0, rounds, _TURN):
+            count = min(_TURN, rounds - first)
             # In turns, so that what else the machine does disturbs both alike.
             for path, process, taken in zip(paths, processes, seconds, strict=True):
-                taken.append(process.predict())
+                taken += process.predict(count)
                 if progress is not None:
-                    progress(done, rounds, path.name)
+                    progress(first + count, rounds, path.name)
     return Bench(rounds, tuple(map(_row, paths, seconds, memory)))
 
 

@@ -97,12 +97,16 @@ def test_what_fails_in_the_process_of_a_model_is_told(run: Run, tmp_path: Path) 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_an_interrupt_is_left_to_the_one_who_asks(plain: Path) -> None:
-    def interrupt(*_: object) -> None:
+    turns = []
+
+    def interrupt(done: int, *_: object) -> None:
+        turns.append(done)
         for child in active_children():
             assert child.pid is not None
             os.kill(child.pid, signal.SIGINT)
 
-    assert bench(plain, rounds=3, progress=interrupt).rounds == 3
+    assert bench(plain, rounds=11, progress=interrupt).rounds == turns[-1] == 11
+    assert len(turns) > 1
 
 
 def test_no_predictions(run: Run, plain: Path) -> None:
