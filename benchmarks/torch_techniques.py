@@ -91,9 +91,11 @@ def differentiable(nbits: int) -> Technique:
 
 
 def jointly(sparsity: float, nbits: int) -> Technique:
-    """Pruned over three epochs, palettized by DKM with an int8 table from then on; mlpress only.
+    """Pruned over three epochs, palettized by DKM with an int8 table in the last of six; mlpress only.
 
-    coremltools' palettizer fails at the first step after its milestone on a model that is pruned, too.
+    In between what is left makes up for what was dropped, as it does where palettization comes after
+    training. coremltools' palettizer fails at the first step after its milestone on a model that is pruned,
+    too.
     """
 
     def compress(library: Library, task: Digits) -> nn.Module:
@@ -103,7 +105,7 @@ def jointly(sparsity: float, nbits: int) -> Technique:
                 "global_config": {
                     "n_bits": nbits,
                     "lut_dtype": "i8",
-                    "milestone": 3 * task.steps,
+                    "milestone": (_EPOCHS - 1) * task.steps,
                     "weight_threshold": 100,
                 }
             }
