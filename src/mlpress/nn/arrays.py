@@ -49,6 +49,16 @@ def to_torch(array: Array, device: torch.device | None = None) -> torch.Tensor:
 
 
 @torch.no_grad()
+def overwrite(parameter: torch.Tensor, values: Array) -> None:
+    """Gives a parameter other elements in the memory it has: fresh memory costs more than copying to it."""
+    if parameter.is_inference():  # which nothing may change
+        assign(parameter, values)
+        return
+    writeable = values if values.flags.writeable else values.copy()  # torch warns of others
+    parameter.data.copy_(torch.from_numpy(writeable))
+
+
+@torch.no_grad()
 def assign(parameter: torch.Tensor, values: Array) -> None:
     """Gives a parameter other elements, in memory of their own: reports compare them with those before."""
     writeable = values if values.flags.writeable else values.copy()  # torch warns of others

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from mlpress.bits import Tensor
 from mlpress.encoding import Dense, Encoding
 from mlpress.errors import EncodingError, NotApplicableError, StrictError
 from mlpress.fit.apply import Fitted, Job, run
-from mlpress.nn.arrays import weight_to_numpy
+from mlpress.nn.arrays import overwrite, weight_to_numpy
 from mlpress.nn.metadata import load, metadata_of, store
 from mlpress.nn.targets import Target
 from mlpress.recipe import Stage
@@ -42,16 +43,26 @@ def stored(target: Target) -> Encoding:
     return load(target.module, target.parameter) or Dense(Tensor.from_numpy(values))
 
 
-def compress(plans: Sequence[Plan], workers: int = 1, strict: bool = False) -> dict[str, str]:
-    """Compresses parameters in place; a parameter that several modules share is worked on once.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of parameters.
+
+    Attributes:
+        errors: Root mean square of the change of those that are compressed, by name.
+        skipped: Why others were left as they were, by name.
+    """
+
+    errors: dict[str, float]
+    skipped: dict[str, str]
+
+
+def compress(plans: Sequence[Plan], workers: int = 1, strict: bool = False) -> Outcome:
+    """Compresses parameters in their memory; one that several modules share is worked on once.
 
     Args:
         plans: What to do.
         workers: Parameters to work on at a time.
         strict: Whether a parameter that cannot be compressed as asked is an error.
-
-    Returns:
-        Why parameters were left as they were, by name.
 
     Raises:
         StrictError: One would be left; no parameter has been changed then.
@@ -65,11 +76,14 @@ def compress(plans: Sequence[Plan], workers: int = 1, strict: bool = False) -> d
     outcomes = list(zip(shared.values(), results, strict=True))
     skipped = {group[0].target.name: result for group, result in outcomes if isinstance(result, str)}
     check_strict(skipped, strict)
+    errors = {}
     for group, result in outcomes:
         if not isinstance(result, str):
             for plan in group:
-                store(plan.target.module, plan.target.parameter, result)
-    return skipped
+                target = plan.target
+                store(target.module, target.parameter, result.encoding, overwrite)
+                errors[target.name] = math.sqrt(result.squared_error / target.values.numel())
+    return Outcome(errors, skipped)
 
 
 def check_strict(skipped: Mapping[str, str], strict: bool) -> None:
@@ -79,14 +93,13 @@ def check_strict(skipped: Mapping[str, str], strict: bool) -> None:
         raise StrictError(f"{len(skipped)} parameters cannot be compressed as asked: {reasons}")
 
 
-def _fit(plan: Plan) -> Encoding | str:
+def _fit(plan: Plan) -> Fitted | str:
     if isinstance(plan.stages, str):
         return plan.stages
     try:
         fitted = plan.solve(Job(stored(plan.target), plan.stages, plan.target.layout))
         if isinstance(fitted, Fitted):
             metadata_of(fitted.encoding)
-            return fitted.encoding
     except (NotApplicableError, EncodingError) as reason:
         return str(reason)
     return fitted

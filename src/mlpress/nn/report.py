@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import UserDict
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
@@ -55,27 +55,28 @@ def _text(value: Any) -> str:
 
 
 def compressed_report(
-    before: Mapping[str, torch.Tensor], after: torch.nn.Module, skipped: dict[str, str] | None = None
+    error: Callable[[str, torch.Tensor], float],
+    after: torch.nn.Module,
+    skipped: dict[str, str] | None = None,
 ) -> Report:
-    """Compares the compressed parameters of a model with what they were.
+    """Says what became of the compressed parameters of a model.
 
     Args:
-        before: Its parameters before, by name.
+        error: Takes the name and the values of a parameter, and returns the root mean square of its change.
         after: The model with compressed parameters.
         skipped: Why parameters were left as they were.
 
     Returns:
-        For each compressed parameter ``error`` (root mean square), ``#params``, and what goes with its
-        techniques; -1 where something does not apply.
+        For each compressed parameter ``error``, ``#params``, and what goes with its techniques; -1 where
+        something does not apply.
     """
     rows: dict[str, dict[str, Any]] = {}
     for name, module in after.named_modules():
         for parameter, fields in fields_of(module).items():
             path = f"{name}.{parameter}" if name else parameter
             values = whole(module.get_parameter(parameter)).cpu()
-            original = whole(before[path]).cpu()
             rows[path] = {
-                "error": rms_error(values, original),
+                "error": error(path, values),
                 "#params": values.numel(),
                 **_of_techniques(Metadata.from_tensors(fields), values),
             }

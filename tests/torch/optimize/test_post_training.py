@@ -135,6 +135,24 @@ def test_in_place_changes_the_model_itself() -> None:
     assert load(model[0], "weight") is not None
 
 
+def test_new_weights_take_the_memory_of_the_old_ones() -> None:
+    layer = nn.Conv2d(8, 16, 3).to(memory_format=torch.channels_last)
+    before, memory = layer.weight.detach().clone(), layer.weight.data_ptr()
+    optimizer = PostTrainingPalettizer(nn.Sequential(layer), PostTrainingPalettizerConfig())
+    optimizer.compress(inplace=True)
+    assert layer.weight.data_ptr() == memory
+    assert layer.weight.is_contiguous(memory_format=torch.channels_last)
+    error = float((layer.weight - before).square().mean().sqrt())
+    assert optimizer.report()["0.weight"]["error"] == pytest.approx(error, rel=1e-3)
+
+
+def test_weights_made_in_inference_mode_get_new_memory() -> None:
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Linear(32, 32))
+    PostTrainingPalettizer(model, PostTrainingPalettizerConfig()).compress(inplace=True)
+    assert len(model[0].weight.unique()) == 16
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_workers_do_not_change_the_result(workers: int) -> None:
     assert states_equal(

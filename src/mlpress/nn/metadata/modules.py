@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 
 from mlpress.encoding import Encoding, decode
 from mlpress.errors import EncodingError
-from mlpress.nn.arrays import assign, to_numpy
+from mlpress.nn.arrays import Array, assign, to_numpy
 from mlpress.nn.metadata.buffers import FIELDS, PREFIX, VERSION, Metadata, buffer_name
 from mlpress.nn.metadata.read import encoding_of
 from mlpress.nn.metadata.write import metadata_of
 
 
-def store(module: torch.nn.Module, parameter: str, encoding: Encoding) -> None:
+def store(
+    module: torch.nn.Module,
+    parameter: str,
+    encoding: Encoding,
+    write: Callable[[torch.Tensor, Array], None] = assign,
+) -> None:
     """Gives a parameter the decoded values of an encoding, and its module the buffers that describe it.
+
+    Args:
+        module: The module.
+        parameter: Name of its parameter.
+        encoding: How the parameter is stored.
+        write: Gives a parameter its values: in memory of their own, or that it has.
 
     Raises:
         EncodingError: The fields cannot say what the encoding says; the module is not changed then.
     """
     metadata = metadata_of(encoding)
-    assign(module.get_parameter(parameter), decode(encoding))
+    write(module.get_parameter(parameter), decode(encoding))
     for field in FIELDS:
         module._buffers.pop(buffer_name(parameter, field), None)
     device = module.get_parameter(parameter).device

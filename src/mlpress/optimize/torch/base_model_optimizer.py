@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import torch
 
 from mlpress.errors import RecipeError
-from mlpress.nn.report import Report, compressed_report
+from mlpress.nn.arrays import whole
+from mlpress.nn.report import Report, compressed_report, rms_error
 from mlpress.nn.targets import Target
 from mlpress.optimize.torch.optimization_config import OptimizationConfig
 
@@ -68,7 +69,8 @@ class BasePostTrainingModelOptimizer(BaseModelOptimizer):
 
     def __init__(self, model: torch.nn.Module, config: Any = None) -> None:
         super().__init__(model, config)
-        self._uncompressed: dict[str, torch.Tensor] = {}
+        self._started = False
+        self._errors: dict[str, float] = {}
         self._skipped: dict[str, str] = {}
 
     @abstractmethod
@@ -76,25 +78,41 @@ class BasePostTrainingModelOptimizer(BaseModelOptimizer):
         """Returns the compressed model; the model itself changes only where `inplace` is True."""
 
     def _start(self, inplace: bool) -> torch.nn.Module:
-        """Returns the model to change, and keeps its weights for the report: new ones take their places."""
-        parameters = self._model.named_parameters(remove_duplicate=False)
-        self._uncompressed = {name: parameter.data for name, parameter in parameters}
+        """Returns the model to change."""
+        self._started = True
         self._model = self._get_model_for_compression(inplace)
         return self._model
 
     def report(self) -> Report:
         """Returns error and kind of compression for each compressed parameter; empty before `compress`."""
-        if not self._uncompressed:
+        if not self._started:
             return Report()
-        return compressed_report(self._uncompressed, self._model, self._skipped)
+        return compressed_report(self._error, self._model, self._skipped)
+
+    def _error(self, name: str, values: torch.Tensor) -> float:
+        """Returns the root mean square of the change of a parameter that has some values now."""
+        return self._errors.get(name, 0.0)
 
 
 class BaseDataCalibratedModelOptimizer(BasePostTrainingModelOptimizer):
     """Compresses a trained model with the help of data."""
 
+    def __init__(self, model: torch.nn.Module, config: Any = None) -> None:
+        super().__init__(model, config)
+        self._uncompressed: dict[str, torch.Tensor] = {}
+
     @abstractmethod
     def compress(self, dataloader: Any, *args: Any, **kwargs: Any) -> torch.nn.Module:
         """Returns the compressed model; the model itself changes only where `inplace` is True."""
+
+    def _start(self, inplace: bool) -> torch.nn.Module:
+        """Returns the model to change, and keeps its weights for the report: new ones take their places."""
+        parameters = self._model.named_parameters(remove_duplicate=False)
+        self._uncompressed = {name: parameter.data for name, parameter in parameters}
+        return super()._start(inplace)
+
+    def _error(self, name: str, values: torch.Tensor) -> float:
+        return rms_error(values, whole(self._uncompressed[name]).cpu())
 
 
 def config_of(config: OptimizationConfig, model: torch.nn.Module, target: Target) -> Any:

@@ -74,6 +74,7 @@ class PostTrainingPalettizer(BasePostTrainingModelOptimizer):
             if config is not None:
                 solve = run_halved if config.enable_fast_kmeans_mode else run
                 plans.append(Plan(target, config.stages(), solve))
-        self._skipped = compress(plans, num_kmeans_workers, strict)
+        outcome = compress(plans, num_kmeans_workers, strict)
+        self._errors, self._skipped = outcome.errors, outcome.skipped
         mark_version(model)
         return model

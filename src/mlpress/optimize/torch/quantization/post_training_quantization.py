@@ -144,7 +144,8 @@ class PostTrainingQuantizer(BasePostTrainingModelOptimizer):
             config = config_of(self._config, model, target)
             if config is not None and config.weight_dtype != "float32":
                 plans.append(_plan(target, config))
-        self._skipped = compress(plans, strict=strict)
+        outcome = compress(plans, strict=strict)
+        self._errors, self._skipped = outcome.errors, outcome.skipped
         mark_version(model)
         return model
 
