@@ -10,10 +10,12 @@ import torch
 from mlpress.bits import FLOAT32, Tensor
 from mlpress.encoding import Dense, Encoding, Lut, Scatter, Sparse, decode
 from mlpress.fit.apply import Fitted, Job, run
+from mlpress.nn.arrays import Array
 from mlpress.nn.leaves import dense
 from mlpress.recipe import Palettize
 
 _MOST_BITS = 6
+_PART = 1 << 16
 _EXPONENT = 10  # of the largest magnitude, which leaves all of float16's small numbers to the others
 
 
@@ -56,6 +58,20 @@ def _is_simple(stage: Palettize) -> bool:
 
 def _halved(source: Dense | Sparse, power: int) -> Encoding:
     values = source.values.numpy()
-    scaled = values * np.float32(2.0**power) if abs(power) < 120 else np.ldexp(values, power)
-    halves = Tensor.from_numpy(torch.from_numpy(scaled).half().numpy())  # several times faster than NumPy's
+    halves = Tensor.from_numpy(_scaled(values.reshape(-1), power).reshape(values.shape))
     return Scatter(Sparse(source.mask, halves)) if isinstance(source, Sparse) else Dense(halves)
+
+
+def _scaled(values: Array, power: int) -> Array:
+    """Returns float32 values times a power of two as float16; a part at a time, which stays in the cache."""
+    halves = torch.empty(values.size, dtype=torch.float16)
+    scaled = np.empty(min(_PART, values.size), np.float32)
+    for start in range(0, values.size, _PART):
+        part = values[start : start + _PART]
+        into = scaled[: part.size]
+        if abs(power) < 120:
+            np.multiply(part, np.float32(2.0**power), out=into)
+        else:
+            np.ldexp(part, power, out=into)
+        halves[start : start + _PART].copy_(torch.from_numpy(into))  # several times faster than NumPy's
+    return halves.numpy()
