@@ -63,13 +63,14 @@ def decode_rows(encoding: Encoding, start: int, stop: int) -> Array:
     return _dense(encoding, start, stop)
 
 
-def row_ranges(*encodings: Encoding, least: int = _PART) -> list[tuple[int, int]]:
+def row_ranges(*encodings: Encoding, least: int = _PART, together: int = 1) -> list[tuple[int, int]]:
     """Cuts axis 0 into ranges that cut no block and no vector, so that little memory is needed at a time.
 
     Args:
         encodings: Any trees of one shape.
         least: About how many elements a range has at least; more for a large tensor, of which there are 16
             ranges at most.
+        together: Every range has a multiple of so many rows; divides axis 0.
 
     Returns:
         (first row, row after the last) of each range.
@@ -77,7 +78,7 @@ def row_ranges(*encodings: Encoding, least: int = _PART) -> list[tuple[int, int]
     size, rows = size_of(encodings[0]), _rows(encodings[0])
     if not size:
         return [(0, rows)]
-    together = math.lcm(*(_rows_together(encoding) for encoding in encodings))
+    together = math.lcm(together, *(_rows_together(encoding) for encoding in encodings))
     wanted = max(least, size // _PARTS) * rows // size
     step = max(wanted // together, 1) * together
     return [(start, min(start + step, rows)) for start in range(0, rows, step)]

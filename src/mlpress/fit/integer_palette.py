@@ -91,13 +91,11 @@ def _histogram(codes: Array, kept: npt.NDArray[np.bool_] | None, scale: Array) -
     kept_rows = None if kept is None else blocks.rows(kept)
     squares = squared_ratios(scale.reshape(-1))
     weights = np.zeros(256)
-    step = max(1, _CHUNK // max(rows.shape[1], 1))
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        importance = np.repeat(squares[start : start + step], part.shape[1])
-        flat = part.reshape(-1)
+    for start in range(0, rows.size, _CHUNK):
+        part = rows.reshape(-1)[start : start + _CHUNK]
+        importance = squares[np.arange(start, start + part.size) // rows.shape[1]]
         if kept_rows is not None:
-            chosen = kept_rows[start : start + step].reshape(-1)
-            flat, importance = flat[chosen], importance[chosen]
-        weights += np.bincount(flat, importance, minlength=256)
+            chosen = kept_rows.reshape(-1)[start : start + _CHUNK]
+            part, importance = part[chosen], importance[chosen]
+        weights += np.bincount(part, importance, minlength=256)
     return weights

@@ -34,8 +34,9 @@ def prune(stage: Prune, encoding: Encoding, layout: Layout) -> Encoding:
     """
     if stage.is_structured and not layout.prunable_in_patterns:
         raise NotApplicableError("block and n:m sparsity are for conv and linear weights")
-    weight = decode(encoding)
-    return Scatter(keep(encoding, Tensor(UINT1, weight.shape, _kept(stage, weight).data)))
+    # The decoded weight is gone before its parts are gathered.
+    mask = Tensor(UINT1, encoding.shape, _kept(stage, decode(encoding)).data)
+    return Scatter(keep(encoding, mask))
 
 
 def _kept(stage: Prune, weight: Array) -> Array:

@@ -9,7 +9,18 @@ import numpy.typing as npt
 
 from mlpress import kernels
 from mlpress.bits import Tensor, dtype_named
-from mlpress.encoding import Affine, Blocks, Dense, Encoding, Lut, Scatter, Sparse, decode
+from mlpress.encoding import (
+    Affine,
+    Blocks,
+    Dense,
+    Encoding,
+    Lut,
+    Scatter,
+    Sparse,
+    decode,
+    decode_rows,
+    row_ranges,
+)
 from mlpress.errors import NotApplicableError
 from mlpress.fit import affine
 from mlpress.fit.layout import Layout
@@ -34,19 +45,15 @@ def quantize(stage: Quantize, encoding: Encoding, layout: Layout, reference: Enc
         NonFiniteWeightError: The weight holds NaN or infinity.
     """
     match encoding:
-        case Scatter(Sparse(mask, values)) if values.dtype.is_float:
-            quantized = _quantize_dense(stage, decode(encoding), layout)
-            assert isinstance(quantized.data, Dense)
-            codes = quantized.data.values
-            kept = kernels.gather_mask(
-                np.ascontiguousarray(codes.numpy()).reshape(-1), np.frombuffer(mask.buffer, np.uint8)
-            )
-            sparse = Sparse(mask, Tensor.from_numpy(kept, codes.dtype))
-            return Scatter(Affine(sparse, quantized.scale, quantized.offset))
+        case Scatter(Sparse(_, values) as leaf) if values.dtype.is_float:
+            return Scatter(_quantize_kept(stage, leaf, layout))
         case Scatter(source):
             return Scatter(_quantize_palette(stage, source, reference))
         case Dense(values) if values.dtype.is_float:
-            return _quantize_dense(stage, values.numpy(), layout)
+            blocks = Blocks(values.shape, block_counts(stage, values.shape, layout))
+            codes, parameters = _codes(stage, np.ascontiguousarray(blocks.rows(values.numpy())))
+            dense = Tensor.from_numpy(blocks.unrows(codes), dtype_named(stage.dtype))
+            return _affine(Dense(dense), blocks.counts, [parameters])
         case _:
             return _quantize_palette(stage, encoding, reference)
 
@@ -68,9 +75,30 @@ def _quantize_palette(stage: Quantize, encoding: Encoding, reference: Encoding) 
     raise NotApplicableError("it is quantized already")
 
 
-def _quantize_dense(stage: Quantize, weight: Array, layout: Layout) -> Affine:
-    blocks = Blocks(weight.shape, block_counts(stage, weight.shape, layout))
-    rows = np.ascontiguousarray(blocks.rows(weight))
+def _quantize_kept(stage: Quantize, leaf: Sparse, layout: Layout) -> Affine:
+    """Quantizes what a mask keeps, a range of rows at a time, so that the weight is never whole in memory."""
+    blocks = Blocks(leaf.shape, block_counts(stage, leaf.shape, layout))
+    dtype = dtype_named(stage.dtype)
+    if blocks.count == 1 and leaf.values.size:
+        # Zeros change neither the scale nor what it is searched for: they decode to zeros.
+        codes, whole = _codes(stage, leaf.values.numpy()[None])
+        return _affine(Sparse(leaf.mask, Tensor.from_numpy(codes[0], dtype)), blocks.counts, [whole])
+    kept, parameters = [], []
+    for start, stop in row_ranges(leaf, together=leaf.shape[0] // blocks.counts[0]):
+        counts = (max(blocks.counts[0] * (stop - start) // leaf.shape[0], 1), *blocks.counts[1:])
+        part = Blocks((stop - start, *leaf.shape[1:]), counts)
+        rows = np.ascontiguousarray(part.rows(decode_rows(Scatter(leaf), start, stop)))
+        codes, found = _codes(stage, rows)
+        mask = kernels.pack(decode_rows(Dense(leaf.mask), start, stop).reshape(-1), 1)
+        kept.append(kernels.gather_mask(part.unrows(codes).reshape(-1), mask))
+        parameters.append(found)
+    return _affine(
+        Sparse(leaf.mask, Tensor.from_numpy(np.concatenate(kept), dtype)), blocks.counts, parameters
+    )
+
+
+def _codes(stage: Quantize, rows: Array) -> tuple[Array, affine.AffineParameters]:
+    """Returns codes [B, n] of rows [B, n] of floats, and the rows' parameters."""
     low, high = stage.low, stage.high
     symmetric = stage.mode == "linear_symmetric"
     if stage.scales == "mse":
@@ -85,13 +113,20 @@ def _quantize_dense(stage: Quantize, weight: Array, layout: Layout) -> Affine:
         else:
             parameters = affine.asymmetric_parameters(rows, low, high)
         codes = affine.quantize_rows(rows, parameters, low, high)
-    codes = _finite_codes(codes, parameters)
-    dtype = dtype_named(stage.dtype)
-    zero_point = parameters.zero_point
+    return _finite_codes(codes, parameters), parameters
+
+
+def _affine(
+    data: Dense | Sparse, counts: tuple[int, ...], parameters: list[affine.AffineParameters]
+) -> Affine:
+    """Returns the encoding of codes with the parameters of their blocks, in order."""
+    scale = np.concatenate([each.scale for each in parameters]).reshape(counts)
+    zero_points = [each.zero_point for each in parameters if each.zero_point is not None]
+    offset = np.concatenate(zero_points).reshape(counts) if zero_points else None
     return Affine(
-        Dense(Tensor.from_numpy(blocks.unrows(codes), dtype)),
-        Dense(Tensor.from_numpy(parameters.scale.reshape(blocks.counts))),
-        None if zero_point is None else Dense(Tensor.from_numpy(zero_point.reshape(blocks.counts), dtype)),
+        data,
+        Dense(Tensor.from_numpy(scale)),
+        None if offset is None else Dense(Tensor.from_numpy(offset, data.dtype)),
     )
 
 

@@ -15,6 +15,8 @@ from mlpress.kernels.kmeans import count_nonfinite
 from mlpress.recipe import NBITS, Palettize
 
 Array = npt.NDArray[Any]
+
+_PIECE = 1 << 16
 Rows = npt.NDArray[Any] | list[npt.NDArray[Any]]
 """One array for each of G rows, or one array for all of them."""
 
@@ -86,8 +88,12 @@ def _uniform(row: Array, size: int) -> tuple[Array, npt.NDArray[np.uint8]]:
     step = (most - least) / (size - 1)
     if step == 0:
         return entries, np.zeros(len(row), np.uint8)
-    positions = np.rint((row.astype(np.float32) - np.float32(least)) / np.float32(step))
-    return entries, np.clip(positions, 0, size - 1).astype(np.uint8)
+    indices = np.empty(len(row), np.uint8)
+    for start in range(0, len(row), _PIECE):
+        part = slice(start, start + _PIECE)
+        positions = np.rint((row[part].astype(np.float32) - np.float32(least)) / np.float32(step))
+        indices[part] = np.clip(positions, 0, size - 1)
+    return entries, indices
 
 
 def _unique(row: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
