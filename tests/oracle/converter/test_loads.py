@@ -19,6 +19,7 @@ from mlpress.converter.lowering.program import lower
 from mlpress.mil import Opset
 from mlpress.package import ModelFile
 from tests.torch.converter.lowering.cases import CASES, Case
+from tests.torch.converter.quantized_graphs import Decomposed, Faked
 from tests.torch.converter.running import captured
 
 
@@ -85,3 +86,19 @@ def test_the_peer_accepts_the_whole_model(target: str, tmp_path: Path) -> None:
     assert list(peer.input_description) == ["photo"]
     assert set(peer.output_description) == {"classLabel", "classLabel_probs"}
     assert load_package(tmp_path / "classifier.mlpackage").functions["main"].opset_version is not None
+
+
+@pytest.mark.parametrize("target", [mlpress.target.iOS16, mlpress.target.iOS17, mlpress.target.iOS18])
+@pytest.mark.parametrize("make", [Decomposed, Faked])
+def test_what_torch_quantized_loads_with_its_weights_compressed(
+    make: type[nn.Module], target: mlpress.target, tmp_path: Path
+) -> None:
+    inputs = [mlpress.TensorType("x", (1, 4, 8, 8))]
+    model = mlpress.convert(make().eval(), inputs=inputs, minimum_deployment_target=target)
+    model.save(tmp_path / "quantized.mlpackage")
+    loaded = load_package(tmp_path / "quantized.mlpackage").functions["main"]
+    kinds = [operation.op_type for operation in loaded.operations]
+    form = (
+        "constexpr_blockwise_shift_scale" if target == mlpress.target.iOS18 else "constexpr_affine_dequantize"
+    )
+    assert kinds.count(form) == 2
