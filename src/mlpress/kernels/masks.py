@@ -17,6 +17,7 @@ from mlpress.kernels.reference import masks as reference
 from mlpress.kernels.types import Floats
 
 # Above this the compiled kernel's pairwise comparisons lose to a sort.
+_PIECE = 1 << 15
 _LARGEST_COMPARED_GROUP = 32
 
 
@@ -100,10 +101,16 @@ def n_of_m(values: Floats, n: int, m: int) -> NDArray[np.uint8]:
         raise ValueError(f"n:m is {n}:{m}; allowed: m at least 1 and n in 0..m")
     if native is None or m > _LARGEST_COMPARED_GROUP:
         return reference.n_of_m(values, n, m)
-    keep = np.empty(values.shape, np.uint8)
-    outer, channels, inner = values.shape
-    native.masks_n_of_m(_bits(values).reshape(-1), outer, channels, inner, n, m, keep.reshape(-1))
-    return np.packbits(keep, bitorder="little")
+    _, channels, inner = values.shape
+    # Eight rows make whole bytes, whatever their length.
+    step = max(_PIECE // max(channels * inner, 1), 1) * 8
+    packed = [np.zeros(0, np.uint8)]
+    for start in range(0, len(values), step):
+        part = values[start : start + step]
+        keep = np.empty(part.size, np.uint8)
+        native.masks_n_of_m(_bits(part).reshape(-1), len(part), channels, inner, n, m, keep)
+        packed.append(np.packbits(keep, bitorder="little"))
+    return np.concatenate(packed)
 
 
 def _bits(array: NDArray[Any]) -> NDArray[Any]:

@@ -245,6 +245,7 @@ def _carry_out(
     for key, result in _results([(key, _job(jobs[key], evidence)) for key in order], options):
         plan = jobs[key]
         outcomes[key] = _outcome(plan, result, spool)
+        del result  # it is in the spool; the next weight needs the memory
         for tensor in tensors(plan.weight.encoding):
             release(tensor)
         if options.progress is not None:
