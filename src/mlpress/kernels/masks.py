@@ -17,8 +17,10 @@ from mlpress.kernels.reference import masks as reference
 from mlpress.kernels.types import Floats
 
 # Above this the compiled kernel's pairwise comparisons lose to a sort.
-_PIECE = 1 << 15
 _LARGEST_COMPARED_GROUP = 32
+
+# An eighth of the values whose flags are there as whole bytes at a time.
+_PIECE = 1 << 15
 
 
 def magnitude_pair(values: Floats, rank: int) -> tuple[float, float]:
