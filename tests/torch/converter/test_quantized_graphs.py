@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.ao.quantization import default_fake_quant, default_per_channel_weight_fake_quant
 
 import mlpress
 from mlpress import MLModel
@@ -93,6 +94,38 @@ def test_in_float16_the_integers_stay():
     )
     np.testing.assert_array_equal(decode(weights(model)[8, 4, 3, 3].data), net.integers)
     np.testing.assert_allclose(predicted(model, x), net(x).detach(), atol=0.02)
+
+
+class Quantizers(nn.Module):
+    """A layer with the fake quantizers of `torch.ao`, for 128 integers and for int8."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.around, self.weight = default_fake_quant(), default_per_channel_weight_fake_quant()
+        self.layer = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(self.around(x), self.weight(self.layer.weight), self.layer.bias)
+
+
+@pytest.mark.parametrize("observing", [False, True])
+@pytest.mark.parametrize("enabled", [False, True])
+def test_modules_of_fake_quantization(enabled, observing):
+    net, x = Quantizers(), torch.randn(3, 8)
+    net(torch.randn(16, 8))
+    net.eval()
+    for part in (net.around, net.weight):
+        part.enable_observer(observing)
+        part.enable_fake_quant(enabled)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    model = converted(net, x, "iOS18")
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert "forward" not in vars(net.around)
+    assert operations(model.program) == (["clip", "quantize", "dequantize"] if enabled else []) + ["linear"]
+    assert describe(weights(model)[4, 8]) == ("int8 · 4 scales" if enabled else "float32")
+    for part in (net.around, net.weight):
+        part.disable_observer()
+    np.testing.assert_allclose(predicted(model, x), net(x).detach(), atol=1e-6)
 
 
 class Channels(nn.Module):

@@ -19,6 +19,7 @@ from mlpress.converter.capture.evaluation import evaluation_mode
 from mlpress.converter.capture.examples import prepare
 from mlpress.converter.capture.expand import expand
 from mlpress.converter.capture.exporting import explain, export, functionalized
+from mlpress.converter.capture.fake_quantizers import observing_nothing
 from mlpress.converter.capture.fold import fold_constants
 from mlpress.converter.capture.functional import make_functional, mutated_inputs
 from mlpress.converter.capture.kernels import shape_kernels
@@ -59,7 +60,7 @@ def capture(
                 module = MirrorRoot(model) if isinstance(model, torch.jit.ScriptModule) else model
                 examples = prepare(module, example_inputs, dynamic_shapes)
                 asked = examples.open_dimensions
-                with evaluation_mode(module):
+                with evaluation_mode(module), observing_nothing(module):
                     program = export(module, examples, rules)
             else:
                 raise CaptureError(f"a {type(model).__name__} is not a torch.nn.Module or an ExportedProgram")

@@ -83,8 +83,11 @@ def _is_computable(node: fx.Node) -> bool:
         return False
     if not isinstance(node.target, OpOverload):
         return getattr(node.target, "__module__", None) in _PYTHON_FUNCTIONS
-    random = torch.Tag.nondeterministic_seeded in node.target.tags or "empty" in node.target._schema.name
-    return node.target.namespace == "aten" and not random and _nbytes(node.meta.get("val")) <= LIMIT
+    name = node.target._schema.name
+    random = torch.Tag.nondeterministic_seeded in node.target.tags or "empty" in name
+    if random or "fake_quantize" in name:  # what is rounded is a weight, and becomes integers
+        return False
+    return node.target.namespace == "aten" and _nbytes(node.meta.get("val")) <= LIMIT
 
 
 def _nbytes(value: Any) -> float:

@@ -98,12 +98,22 @@ def _quantized(
     factor, middle, values = _known(context, scale), _known(context, zero, 0), context.array(x)
     if values is not None and factor is not None and middle is not None:
         return context.constant(_integers(values, factor, middle, axis, low, high), x.name)
-    kind = _TYPES.get((low, high))
-    if kind is None or factor is None or middle is None or context.opset < Opset.CoreML7:
+    whole = next((limits for limits in _TYPES if limits[0] <= low and high <= limits[1]), None)
+    cut = whole != (low, high)
+    if (
+        whole is None
+        or factor is None
+        or middle is None
+        or context.opset < Opset.CoreML7
+        or (cut and axis is not None)
+    ):
         return _rounded(context, x, scale, zero, axis, low, high)
-    return context.op(
-        "quantize", input=x, output_dtype=kind.__name__, **_parameters(factor, middle, kind, axis)
-    )
+    if cut:  # fewer integers than the type has
+        least, most = (float((limit - middle.item()) * factor.item()) for limit in (low, high))
+        x = context.op("clip", x=x, alpha=least, beta=most)
+    kind = _TYPES[whole]
+    parameters = _parameters(factor, middle, kind, axis)
+    return context.op("quantize", input=x, output_dtype=kind.__name__, **parameters)
 
 
 def _dequantized(
