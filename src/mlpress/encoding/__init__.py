@@ -2,6 +2,7 @@
 
 from mlpress.encoding.blocks import Blocks, from_vectors, to_vectors
 from mlpress.encoding.compare import squared_error
+from mlpress.encoding.convert import in_dtype
 from mlpress.encoding.decode import decode, decode_masked, decode_rows, row_ranges
 from mlpress.encoding.nodes import Affine, Dense, Encoding, Lut, Scatter, Sparse, size_of
 from mlpress.encoding.take import take_rows
@@ -20,6 +21,7 @@ __all__ = [
     "decode_rows",
     "describe",
     "from_vectors",
+    "in_dtype",
     "map_tensors",
     "nbytes",
     "nbytes_by_address",

@@ -14,7 +14,7 @@ from mlpress.api import Compressed
 from mlpress.bits import Tensor
 from mlpress.calibration.samples import with_decoded_weights
 from mlpress.calibration.weights.uses import Place, places, uses_of
-from mlpress.encoding import Dense, Encoding, storage_key
+from mlpress.encoding import Dense, Encoding, in_dtype, storage_key
 from mlpress.errors import NotApplicableError, RecipeError
 from mlpress.fit.apply import Fitted
 from mlpress.fit.error import squared_error_of
@@ -26,7 +26,6 @@ from mlpress.nn.training.schedules import PruningScheduler
 from mlpress.nn.training.stack import Stack, add, original_of
 from mlpress.passes import Options, Planned
 from mlpress.recipe import Recipe, Stage, Step
-from mlpress.training.narrow import narrowed
 from mlpress.training.techniques import techniques
 
 
@@ -144,7 +143,7 @@ class Trainable:
         if trained.stack.quantize is not None:
             trained.stack.quantize(weight)
             trained.stack.quantize.quantizer.observing = False
-        encoding = narrowed(trained.stack.encoding(weight), trained.encoding.dtype)
+        encoding = in_dtype(trained.stack.encoding(weight), trained.encoding.dtype)
         return Fitted(encoding, *squared_error_of(trained.encoding, encoding))
 
 
@@ -178,4 +177,4 @@ def trainable(
 
 
 def _dense(parameter: torch.Tensor, before: Encoding) -> Encoding:
-    return narrowed(Dense(Tensor.from_numpy(to_numpy(parameter.detach()).copy())), before.dtype)
+    return in_dtype(Dense(Tensor.from_numpy(to_numpy(parameter.detach()).copy())), before.dtype)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 
 from mlpress import bits
-from mlpress.bits import DType, Tensor
-from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, Sparse
+from mlpress.bits import Tensor
+from mlpress.encoding import Dense, Encoding, in_dtype
 
 LARGEST: Final = 65504.0
 """Largest finite float16."""
@@ -64,29 +64,6 @@ def _clamped(wide: npt.NDArray[np.float32]) -> Narrowed:
     half = _half(np.where(beyond, np.sign(wide) * np.float32(LARGEST), wide))
     largest = float(np.abs(wide[beyond]).max()) if beyond.any() else None
     return Narrowed(Dense(Tensor.from_numpy(half)), largest, False)
-
-
-def in_dtype(data: Encoding, dtype: DType) -> Encoding:
-    """Returns a constant with floats of `dtype`; integers inside stay as they are."""
-    match data:
-        case Dense(values):
-            if not values.dtype.is_float or values.dtype == dtype:
-                return data
-            array = values.numpy()
-            return Dense(
-                Tensor.from_numpy(_half(array) if dtype == bits.FLOAT16 else array.astype(dtype.storage))
-            )
-        case Sparse(mask, values):
-            inner = in_dtype(Dense(values), dtype)
-            assert isinstance(inner, Dense)
-            return Sparse(mask, inner.values)
-        case Affine(inner, scale, offset):
-            return Affine(in_dtype(inner, dtype), in_dtype(scale, dtype), offset)
-        case Lut(indices, table, vector_axis):
-            return Lut(indices, in_dtype(table, dtype), vector_axis)
-        case Scatter(source):
-            return Scatter(in_dtype(source, dtype))
-    raise TypeError(f"{type(data).__name__} is no encoding")
 
 
 def _half(array: npt.NDArray[Any]) -> npt.NDArray[np.float16]:

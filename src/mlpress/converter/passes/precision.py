@@ -9,9 +9,9 @@ from typing import Final
 
 from mlpress import bits, ops
 from mlpress.bits import DType
-from mlpress.converter.passes.float16 import Narrowed, away_from_zero, in_dtype, narrowed
+from mlpress.converter.passes.float16 import Narrowed, away_from_zero, narrowed
 from mlpress.converter.passes.islands import angles_of_positions, between
-from mlpress.encoding import Encoding
+from mlpress.encoding import Encoding, in_dtype
 from mlpress.mil import (
     Block,
     Constant,
