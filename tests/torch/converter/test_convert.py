@@ -401,6 +401,16 @@ def test_a_branch_is_taken_when_the_program_runs() -> None:
         np.testing.assert_allclose(only(made.predict({"x": x})), reference(Branch(), x))
 
 
+def test_an_input_may_be_called_like_a_builtin() -> None:
+    class Branch(nn.Module):
+        def forward(self, input: Tensor) -> Tensor:
+            return torch.cond(input.sum() > 0, lambda x: x * 2, lambda x: x - 1, (input,))
+
+    model = mlpress.convert(Branch().eval(), inputs=[mlpress.TensorType("x", (3,))])
+    (result,) = model.predict({"x": np.ones(3)}).values()
+    np.testing.assert_array_equal(result, np.full(3, 2))
+
+
 def test_a_loop_runs_as_often_as_its_condition_says() -> None:
     class Loop(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ def repaired(program: ExportedProgram) -> ExportedProgram:
     graph.output(graph.graph_copy(program.graph, copies))
     unused = _unused_second_names(program)
     for old, new in copies.items():
+        new.name = old.name  # the copy of one called like a builtin, such as ``input``, has got another
         if old.name in unused:
             graph.erase_node(new)
         elif new.target is aten.copy_.default:
