@@ -1,6 +1,8 @@
 #include "conv.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "arrays.hpp"
 
@@ -12,6 +14,10 @@ using OutImage = nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 
 // Rows that are worked on at a time: their part of the result stays in a cache while all of the weight passes by.
 constexpr int64_t rows_at_once = 112;
+
+// Rows this many floats apart, or a multiple of it, would share one set of the first-level cache and push each other out,
+// so they are copied to where they are not.
+constexpr int64_t crowded_step = 1024, line = 16;
 
 int64_t size_of(const Image& image, size_t axis) { return static_cast<int64_t>(image.shape(axis)); }
 
@@ -40,11 +46,19 @@ void pointwise(Image x, In<float> weight, std::optional<In<float>> bias, std::op
   const float *from = x.data(), *matrix = weight.data();
   float* to = out.data();
   nb::gil_scoped_release release;
+  const bool crowded = k % crowded_step == 0 && rows > 1;
+  const int64_t step = crowded ? k + line : k;
+  std::vector<float> apart(crowded ? std::min(rows, rows_at_once) * step : 0);
   for (int64_t part = 0; part < parts; ++part) {
     const int64_t row = rows * part / parts, count = rows * (part + 1) / parts - row;
+    const float* a = from + row * k;
+    if (crowded) {
+      for (int64_t r = 0; r < count; ++r) std::copy_n(a + r * k, k, &apart[r * step]);
+      a = apart.data();
+    }
     Finish here = finish;
     if (here.residual) here.residual += row * n;
-    conv().multiply(from + row * k, count, k, matrix, n, here, to + row * n);
+    conv().multiply(a, step, count, k, matrix, n, here, to + row * n);
   }
 }
 
@@ -80,7 +94,7 @@ void winograd(Image x, In<float> weight, std::optional<In<float>> bias, std::opt
     const int64_t first = tiles * part / parts, count = tiles * (part + 1) / parts - first;
     conv().spread(from, in_shape, first, count, inputs);
     for (int64_t place = 0; place < tile_places; ++place) {
-      conv().multiply(inputs + place * count * k, count, k, matrices + place * k * n, n,
+      conv().multiply(inputs + place * count * k, k, count, k, matrices + place * k * n, n,
                       {nullptr, nullptr, -HUGE_VALF}, products + place * count * n);
     }
     conv().gather(products, out_shape, first, count, finish, to);

@@ -28,8 +28,10 @@ struct Images {
 };
 
 struct ConvTable {
-  // out[m, n] = finish(a[m, k] * b), where b is packed and n a multiple of 16. Rows of out follow one another.
-  void (*multiply)(const float* a, int64_t m, int64_t k, const float* b, int64_t n, Finish finish, float* out);
+  // out[m, n] = finish(a[m, k] * b), where b is packed and n a multiple of 16. Rows of a are `a_step` apart, those of out
+  // follow one another.
+  void (*multiply)(const float* a, int64_t a_step, int64_t m, int64_t k, const float* b, int64_t n, Finish finish,
+                   float* out);
   // Inputs of `count` tiles from number `first` on, transformed: spread[36, count, channels]. Channels come in
   // sixteens, here and below; what lies outside of an image is zero.
   void (*spread)(const float* x, Images shape, int64_t first, int64_t count, float* out);

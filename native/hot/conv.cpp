@@ -19,10 +19,11 @@ struct Ahead {
   int64_t step;  // how much is asked for while a tile adds one product to each sum
 };
 
-// `kRows` rows by `kWide` lanes of the product, held in registers from first to last.
+// `kRows` rows by `kWide` lanes of the product, held in registers from first to last. `later` is the residual of the tile
+// that comes next, or null.
 template <int kRows, int kWide>
-void multiply_tile(const float* a, int64_t k, const float* b, int64_t b_step, Ahead ahead, Finish finish,
-                   int64_t step, float* out) {
+void multiply_tile(const float* a, int64_t a_step, int64_t k, const float* b, int64_t b_step, Ahead ahead, Finish finish,
+                   const float* later, int64_t step, float* out) {
   Lanes sums[kRows][kWide];
   for (int w = 0; w < kWide; ++w) {
     const Lanes bias = finish.bias ? load(finish.bias + w * kLanes) : all(0.0f);
@@ -32,26 +33,26 @@ void multiply_tile(const float* a, int64_t k, const float* b, int64_t b_step, Ah
   if (finish.residual) {
     MLPRESS_UNROLL
     for (int r = 0; r < kRows; ++r) {
-      for (int w = 0; w < kWide; ++w) {
-        const float* place = finish.residual + r * step + w * kLanes;
-        sums[r][w] = sums[r][w] + load(place);
-        prefetch(place + kRows * step);  // for the tile below
-      }
+      for (int w = 0; w < kWide; ++w) sums[r][w] = sums[r][w] + load(finish.residual + r * step + w * kLanes);
     }
   }
-  for (int r = 0; r < kRows; ++r) {
-    for (int w = 0; w < kWide; ++w) prefetch(out + r * step + w * kLanes);
-  }
-  const float* next = a + kRows * k;
+  const float* next = a + kRows * a_step;
   for (int64_t i = 0; i < k; ++i, b += b_step, next += kLanes) {
     prefetch(next);
     for (int w = 0; w < kWide; ++w) prefetch_far(ahead.next + w * kLanes);
     ahead.next += ahead.step;
+    // A row at a time: memory takes only so many requests, and would keep the factors waiting behind them.
+    if (i < kRows) {
+      for (int w = 0; w < kWide; ++w) {
+        prefetch(out + i * step + w * kLanes);
+        if (later) prefetch(later + i * step + w * kLanes);
+      }
+    }
     Lanes columns[kWide];
     for (int w = 0; w < kWide; ++w) columns[w] = load(b + w * kLanes);
     MLPRESS_UNROLL
     for (int r = 0; r < kRows; ++r) {
-      const Lanes x = all(a[r * k + i]);
+      const Lanes x = all(a[r * a_step + i]);
       for (int w = 0; w < kWide; ++w) sums[r][w] = fma(x, columns[w], sums[r][w]);
     }
   }
@@ -63,7 +64,8 @@ void multiply_tile(const float* a, int64_t k, const float* b, int64_t b_step, Ah
   }
 }
 
-using MultiplyTile = void (*)(const float*, int64_t, const float*, int64_t, Ahead, Finish, int64_t, float*);
+using MultiplyTile = void (*)(const float*, int64_t, int64_t, const float*, int64_t, Ahead, Finish, const float*, int64_t,
+                              float*);
 
 // The variant for 1 to kMost rows.
 template <int kMost, int kWide>
@@ -81,7 +83,8 @@ Finish at(Finish finish, int64_t row, int64_t column, int64_t step) {
   return finish;
 }
 
-void multiply(const float* a, int64_t m, int64_t k, const float* b, int64_t n, Finish finish, float* out) {
+void multiply(const float* a, int64_t a_step, int64_t m, int64_t k, const float* b, int64_t n, Finish finish,
+              float* out) {
   const int64_t tiles = (m + kTileRows - 1) / kTileRows;
   for (int64_t panel = 0; panel < n; panel += panel_width) {
     const int64_t width = n - panel < panel_width ? n - panel : panel_width;
@@ -94,7 +97,10 @@ void multiply(const float* a, int64_t m, int64_t k, const float* b, int64_t n, F
         const MultiplyTile tile =
             wide == kLanes ? tile_of<kTileRows, 1>(rows) : tile_of<kTileRows, kTileLanes>(rows);
         const Ahead ahead{b + (panel + width) * k + width * k * t / tiles, (width + tiles - 1) / tiles};
-        tile(a + row * k, k, columns, width, ahead, at(finish, row, column, n), n, out + row * n + column);
+        const float* later = nullptr;
+        if (finish.residual) later = finish.residual + (t + 1 < tiles ? (row + rows) * n + column : column + wide);
+        tile(a + row * a_step, a_step, k, columns, width, ahead, at(finish, row, column, n), later, n,
+             out + row * n + column);
       }
     }
   }

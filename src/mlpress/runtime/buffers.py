@@ -26,6 +26,9 @@ LARGE: Final = 1 << 23
 _APART: Final = 1 << 20
 """Bytes from which it is worth the while to ask the system."""
 
+_HUGE_PAGE: Final = 1 << 21
+"""Bytes of the large pages of x86-64 and arm64, of which a processor remembers the places of more memory."""
+
 _KEPT: Final = 4
 
 _spare: deque[npt.NDArray[Any]] = deque(maxlen=_KEPT)
@@ -47,11 +50,20 @@ def empty_image(n: int, channels: int, height: int, width: int) -> Tensor:
 
 
 def empty_apart(shape: Sequence[int], *, dtype: torch.dtype) -> Tensor:
-    """Returns a tensor whose memory, where it is large, is the system's again once the tensor is gone."""
+    """Returns a tensor whose memory, where it is large, is the system's again once the tensor is gone.
+
+    It lies in large pages where the system has them: to look up the places of small ones can take longer than
+    to read a weight.
+    """
     size = prod(shape) * dtype.itemsize
     if size < _APART:
         return torch.empty(tuple(shape), dtype=dtype)
-    return torch.frombuffer(mmap.mmap(-1, size), dtype=dtype).reshape(tuple(shape))
+    memory = mmap.mmap(-1, size + _HUGE_PAGE)  # what is never touched takes no room
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    block = torch.frombuffer(memory, dtype=torch.uint8)
+    start = -block.data_ptr() % _HUGE_PAGE
+    return block[start : start + size].view(dtype).reshape(tuple(shape))
 
 
 def _block(size: int) -> npt.NDArray[Any]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mlpress.kernels import conv
-from mlpress.runtime.buffers import empty_image
+from mlpress.runtime.buffers import empty_apart, empty_image
 
 _Float32 = npt.NDArray[np.float32]
 
@@ -53,7 +53,7 @@ def _packing(name: str, kernel: Callable[[_Float32], _Float32], growth: int) -> 
 
     def run(weight: Tensor) -> Tensor:
         packed = torch.from_numpy(kernel(weight.detach().numpy()))
-        return packed.clone()  # into memory of torch, which is aligned for vectors
+        return empty_apart(packed.shape, dtype=packed.dtype).copy_(packed)
 
     def infer(weight: Tensor) -> Tensor:
         return weight.new_empty(growth * weight.numel())

@@ -55,7 +55,7 @@ def arguments(
 @per_variant
 @given(
     shape=images,
-    into=st.sampled_from([1, 3, 16, 70]),
+    into=st.sampled_from([1, 3, 16, 70, 1024]),  # rows of 1024 are copied
     out=channels_out,
     relu=st.booleans(),
     with_bias=st.booleans(),
