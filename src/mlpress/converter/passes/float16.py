@@ -13,6 +13,7 @@ import torch
 from mlpress import bits
 from mlpress.bits import Tensor
 from mlpress.encoding import Dense, Encoding, in_dtype
+from mlpress.runtime.buffers import empty_apart
 
 LARGEST: Final = 65504.0
 """Largest finite float16."""
@@ -71,5 +72,6 @@ def _half(array: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
         return array.astype(np.float16)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the memory must not be written to; it is not
-        half: npt.NDArray[np.float16] = torch.from_numpy(array).half().numpy()  # faster than NumPy
-    return half
+        wide = torch.from_numpy(array)
+    half = empty_apart(wide.shape, dtype=torch.float16)
+    return half.copy_(wide).numpy()  # faster than NumPy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -11,7 +11,7 @@ from mlpress import bits, ops
 from mlpress.bits import DType
 from mlpress.converter.passes.float16 import Narrowed, away_from_zero, narrowed
 from mlpress.converter.passes.islands import angles_of_positions, between
-from mlpress.encoding import Encoding, in_dtype
+from mlpress.encoding import Encoding, in_dtype, map_tensors
 from mlpress.mil import (
     Block,
     Constant,
@@ -25,6 +25,7 @@ from mlpress.mil import (
     Value,
 )
 from mlpress.ops.builder import Builder
+from mlpress.package import Spool
 
 Selector = Callable[[Operation], bool]
 """Tells whether an operation should compute in float16."""
@@ -116,6 +117,7 @@ class _Settling:
         self._names = names_of(function)
         self._constants: dict[Value, Constant] = {}
         self._narrowed: dict[Constant, Narrowed] = {}
+        self._spool = Spool()
         self._stored: dict[tuple[Value, DType], Constant] = {}
         self._strings: dict[str, Value] = {}
 
@@ -258,7 +260,9 @@ class _Settling:
     def _half(self, constant: Constant) -> Narrowed:
         if constant not in self._narrowed:
             assert not isinstance(constant.data, Literal)
-            self._narrowed[constant] = narrowed(constant.data)
+            found = narrowed(constant.data)
+            # In a file, as all that compression makes: the model itself may fill the memory.
+            self._narrowed[constant] = replace(found, data=map_tensors(found.data, self._spool.store))
         return self._narrowed[constant]
 
     def _cast(self, value: Value, dtype: DType, place: _Place) -> Value:
