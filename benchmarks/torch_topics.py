@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 
 from benchmarks import torch_techniques as techniques
 from benchmarks.jobs import LIBRARIES, Library
@@ -100,14 +100,17 @@ def _accuracy(tasks: Sequence[Task], entries: Sequence[_Entry]) -> Iterator[Row]
             scores[library] = [task.score(how[library](library, task)) for task in tasks]
             print(f"{tasks[0].name}: {entry.work} with {library}: {mean(scores[library]):.4g}", flush=True)
         ours, peers = (mean(scores[library]) for library in LIBRARIES)
-        note = (
-            f"{len(tasks)} seeds, {min(scores['mlpress']):.4g} to {max(scores['mlpress']):.4g}"
-            if len(tasks) > 1
-            else ""
-        )
+        note = _spread(scores["mlpress"], scores["coremltools"]) if len(tasks) > 1 else ""
         yield Row(
             topic, entry.work, f"{ours:.4f}", f"{peers:.4f}", ours - peers, entry.target, "at least", note
         )
+
+
+def _spread(ours: list[float], peers: list[float]) -> str:
+    """Returns in words how sure the mean difference of scores with the same seeds is."""
+    differences = [mine - theirs for mine, theirs in zip(ours, peers, strict=True)]
+    error = stdev(differences) / len(differences) ** 0.5
+    return f"{len(ours)} seeds, standard error {error:.2g}; {min(ours):.4g} to {max(ours):.4g}"
 
 
 def speed_and_memory(folder: Path, pairs: int) -> Iterator[Row]:
