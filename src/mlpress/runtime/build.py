@@ -75,7 +75,7 @@ class _Shared:
         self.opset = opset
         self.keep_encoded = options.weights == "encoded"
         self.rounding = Float16() if options.precision == "float16" else None
-        self.fast = options.fast
+        self.fast_on = torch.device(options.device) if options.fast else None
         self.decoded = decoded
 
 
@@ -91,8 +91,8 @@ class _BlockBuilder:
         self._rounding: str | None = None
 
     def module(self) -> fx.GraphModule:
-        if self._shared.fast:
-            use_fast_kernels(self.graph, self._parts)
+        if self._shared.fast_on is not None:
+            use_fast_kernels(self.graph, self._parts, self._shared.fast_on)
         return self._parts.finish(self.graph)
 
     # ---- operands ----

@@ -33,7 +33,8 @@ class RunOptions:
         compile: Compiles the whole graph with `torch.compile` at the first prediction, which takes a while
             and needs a C++ compiler; weights become constants of the compiled code.
         kernels: ``"fast"`` predicts with kernels that compute on compressed weights and on 8-bit activations
-            as they are, where there are some: the same sums, rounded elsewhere. ``"exact"`` always decodes,
+            as they are, where there are some: the same sums, rounded elsewhere. On CUDA these are linear
+            layers and 1 x 1 convolutions of 8-bit activations by int8 weights. ``"exact"`` always decodes,
             and gives bit for bit what the decompressed model gives. It makes no difference on other devices,
             with `compile` and in faithful float16.
 
@@ -49,8 +50,8 @@ class RunOptions:
 
     @property
     def fast(self) -> bool:
-        """Whether kernels for compressed weights and 8-bit activations are used."""
-        plain = self.precision == "float32" and self.device == "cpu" and not self.compile
+        """Whether kernels for compressed weights and 8-bit activations are used, if the device has any."""
+        plain = self.precision == "float32" and not self.compile
         return plain and self.kernels == "fast"
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from torch import fx
 
 from mlpress.runtime.fast import codes
 from mlpress.runtime.fast.grid import Grid
-from mlpress.runtime.fast.nodes import argument, kind, take_place
+from mlpress.runtime.fast.nodes import argument, kind, parameters, take_place
 from mlpress.runtime.parts import Parts
 
 _NEVER_NEGATIVE: Final = ("relu", "relu6", "sigmoid", "softmax", "exp", "abs", "square")
@@ -68,9 +68,9 @@ def _use_codes(values: CodedValues, node: fx.Node) -> None:
     users = list(node.users)
     if not users or any(kind(user) != "dequantize" for user in users):
         return
-    parameters = [_parameters(values.parts, one) for one in (node, *users)]
-    known = [one for one in parameters if one is not None]
-    if len(known) < len(parameters) or known[0][0] <= 0:
+    found = [parameters(values.parts, one) for one in (node, *users)]
+    known = [one for one in found if one is not None]
+    if len(known) < len(found) or known[0][0] <= 0:
         return
     shift, grid = _grid(values, node, *known[0])
     graph = values.graph
@@ -83,17 +83,6 @@ def _use_codes(values: CodedValues, node: fx.Node) -> None:
             plain = graph.call_function(codes.dequantize, (quantized, scale, zero + shift))
         values.coded[plain] = Coded(quantized, Grid(scale, zero + shift, grid.low, grid.high))
         take_place(graph, user, plain)
-
-
-def _parameters(parts: Parts, node: fx.Node) -> tuple[float, int] | None:
-    """Returns scale and zero point, if they are known and for the whole tensor."""
-    scale = parts.constant(argument(node, "scale"))
-    zero = None if node.kwargs.get("zero_point") is None else parts.constant(argument(node, "zero_point"))
-    if scale is None or scale.numel() != 1 or argument(node, "axis") is not None:
-        return None
-    if node.kwargs.get("zero_point") is None:
-        return float(scale), 0
-    return None if zero is None or zero.numel() != 1 else (float(scale), int(zero))
 
 
 def _grid(values: CodedValues, node: fx.Node, scale: float, zero: int) -> tuple[int, Grid]:

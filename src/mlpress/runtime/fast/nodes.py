@@ -8,6 +8,7 @@ from torch import fx
 
 from mlpress.encoding import Encoding
 from mlpress.mil import Constant, Literal
+from mlpress.runtime.parts import Parts
 
 
 def kind(node: fx.Node | None) -> str:
@@ -28,6 +29,17 @@ def encoding_of(node: fx.Node) -> Encoding | None:
     """Returns the encoding of the constant that `node` reads or decodes each time, if it does."""
     constant: Constant | None = node.meta.get("constant") or node.meta.get("decodes")
     return constant.data if constant is not None and not isinstance(constant.data, Literal) else None
+
+
+def parameters(parts: Parts, node: fx.Node) -> tuple[float, int] | None:
+    """Returns scale and zero point of a quantize or dequantize, if known and for the whole tensor."""
+    scale = parts.constant(argument(node, "scale"))
+    zero = None if node.kwargs.get("zero_point") is None else parts.constant(argument(node, "zero_point"))
+    if scale is None or scale.numel() != 1 or argument(node, "axis") is not None:
+        return None
+    if node.kwargs.get("zero_point") is None:
+        return float(scale), 0
+    return None if zero is None or zero.numel() != 1 else (float(scale), int(zero))
 
 
 def only_user(node: fx.Node | None) -> fx.Node | None:
