@@ -180,5 +180,24 @@ static inline float sum(Lanes a) {
   return v[0];
 }
 
+// The sums of four, each the same as one alone.
+#if defined(MLPRESS_AVX512)
+static inline void four_sums(const Lanes (&x)[4], float (&to)[4]) {
+  const auto halves = [](__m512 a, __m512 b) {
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+  };
+  const __m512 first = halves(x[0].v, x[1].v), second = halves(x[2].v, x[3].v);
+  __m512 r = _mm512_add_ps(_mm512_shuffle_f32x4(first, second, 0x88), _mm512_shuffle_f32x4(first, second, 0xdd));
+  r = _mm512_add_ps(r, _mm512_permute_ps(r, 0x4e));
+  r = _mm512_add_ps(r, _mm512_permute_ps(r, 0xb1));
+  const __m512i each = _mm512_castsi128_si512(_mm_setr_epi32(0, 4, 8, 12));
+  _mm_storeu_ps(to, _mm512_castps512_ps128(_mm512_permutexvar_ps(each, r)));
+}
+#else
+static inline void four_sums(const Lanes (&x)[4], float (&to)[4]) {
+  for (int i = 0; i < 4; ++i) to[i] = sum(x[i]);
+}
+#endif
+
 }  // namespace MLPRESS_ISA
 }  // namespace mlpress

@@ -186,8 +186,18 @@ void multiply_tile(const float* x, int64_t x_step, const float* decoded, int64_t
       for (int n = 0; n < rows_decoded; ++n) sums[r][n] = fma(values, w[n], sums[r][n]);
     }
   }
+  float bias[rows_decoded] = {};
+  if (out.bias) memcpy(bias, out.bias + row, static_cast<size_t>(count) * sizeof(float));
+  MLPRESS_UNROLL
   for (int r = 0; r < kRows; ++r) {
-    for (int64_t n = 0; n < count; ++n) put<Bits>(out, x_row + r, row + n, sum(sums[r][n]));
+    float found[rows_decoded], *to = out.values + (x_row + r) * out.step + row;
+    four_sums(sums[r], found);
+    for (int n = 0; n < rows_decoded; ++n) found[n] += bias[n];
+    if (count == rows_decoded) {
+      memcpy(to, found, sizeof found);  // of a size that is known
+    } else {
+      memcpy(to, found, static_cast<size_t>(count) * sizeof(float));
+    }
   }
 }
 
@@ -206,6 +216,13 @@ void multiply_rows(int64_t rows, const float* x, int64_t x_step, const float* de
   multiply_tile<kMost, Bits>(x, x_step, decoded, length, x_row, row, count, out);
 }
 
+// Rows of x that all rows of the weight are multiplied by before the next: those that the caches hold, and enough for
+// the work of decoding to be little.
+int64_t rows_together(int64_t x_step) {
+  constexpr int64_t floats = 1 << 17, least = 96;
+  return floats / x_step < least ? least : floats / x_step;
+}
+
 template <typename C, typename Bits>
 void multiply_as(const float* x, int64_t rows, const EncodedWeight<Bits>& weight, int64_t first, int64_t last,
                  float* scratch, EncodedOut out) {
@@ -218,15 +235,18 @@ void multiply_as(const float* x, int64_t rows, const EncodedWeight<Bits>& weight
     return;
   }
   const int64_t length = chunks * C::size, x_step = arranged_size(weight.k, weight.bits);
-  const int64_t tiles = (rows + kDotRows - 1) / kDotRows;
-  for (int64_t row = first; row < last; row += rows_decoded) {
-    const int64_t count = last - row < rows_decoded ? last - row : rows_decoded;
-    for (int64_t n = 0; n < count; ++n) {
-      decode_row<C>(weight, parameters, row + n, row_bytes, chunks, scratch + n * length);
-    }
-    for (int64_t t = 0; t < tiles; ++t) {
-      const int64_t top = rows * t / tiles, height = rows * (t + 1) / tiles - top;
-      multiply_rows<kDotRows, Bits>(height, x + top * x_step, x_step, scratch, length, top, row, count, out);
+  const int64_t most = rows_together(x_step);
+  for (int64_t from = 0; from < rows; from += most) {
+    const int64_t together = rows - from < most ? rows - from : most, tiles = (together + kDotRows - 1) / kDotRows;
+    for (int64_t row = first; row < last; row += rows_decoded) {
+      const int64_t count = last - row < rows_decoded ? last - row : rows_decoded;
+      for (int64_t n = 0; n < count; ++n) {
+        decode_row<C>(weight, parameters, row + n, row_bytes, chunks, scratch + n * length);
+      }
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t top = from + together * t / tiles, height = from + together * (t + 1) / tiles - top;
+        multiply_rows<kDotRows, Bits>(height, x + top * x_step, x_step, scratch, length, top, row, count, out);
+      }
     }
   }
 }

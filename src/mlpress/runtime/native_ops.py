@@ -38,10 +38,18 @@ class _Kernel(Protocol):
     ) -> None: ...
 
 
-def _define(
+def define(
     name: str, signature: str, run: Callable[..., Tensor], infer: Callable[..., Tensor], *tags: torch.Tag
 ) -> Any:
-    """Returns a new operator of torch; `infer` returns an empty tensor like the result of `run`."""
+    """Returns a new operator ``mlpress::name`` of torch.
+
+    Args:
+        name: Its name.
+        signature: Its parameters, as torch writes them.
+        run: Computes the result, a tensor.
+        infer: Returns an empty tensor like the result of `run`.
+        tags: What torch has to know of it.
+    """
     _LIBRARY.define(f"{name}({signature}) -> Tensor", tags=tags)  # type: ignore[no-untyped-call]
     _LIBRARY.impl(name, run, "CPU")  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"mlpress::{name}", infer, lib=_LIBRARY)
@@ -58,7 +66,7 @@ def _packing(name: str, kernel: Callable[[_Float32], _Float32], growth: int) -> 
     def infer(weight: Tensor) -> Tensor:
         return weight.new_empty(growth * weight.numel())
 
-    return _define(name, "Tensor weight", run, infer)
+    return define(name, "Tensor weight", run, infer)
 
 
 def _convolution(name: str, kernel: _Kernel, places: int) -> Any:
@@ -75,7 +83,7 @@ def _convolution(name: str, kernel: _Kernel, places: int) -> Any:
         shape = _shape(x, weight, places)
         return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
-    return _define(name, _SIGNATURE, run, infer, torch.Tag.needs_fixed_stride_order)
+    return define(name, _SIGNATURE, run, infer, torch.Tag.needs_fixed_stride_order)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None, relu: bool) -> Tensor:
@@ -122,5 +130,5 @@ WINOGRAD: Final = _convolution("winograd", conv.winograd, 36)
 PACK_LINEAR: Final = _packing("pack_linear", lambda weight: conv.pack_pointwise(weight[:, :, None, None]), 1)
 """`mlpress.kernels.conv.pack_pointwise` of a weight [features out, features in]."""
 
-LINEAR: Final = _define("linear", _SIGNATURE, _linear, _infer_linear, torch.Tag.needs_fixed_stride_order)
+LINEAR: Final = define("linear", _SIGNATURE, _linear, _infer_linear, torch.Tag.needs_fixed_stride_order)
 """`mlpress.kernels.conv.pointwise` of the same arguments; x is [..., features in]."""

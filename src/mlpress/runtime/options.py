@@ -31,12 +31,13 @@ class RunOptions:
             vectors and numbers are decoded all the same.
         device: Where torch computes, such as ``"cpu"`` or ``"cuda"``.
         compile: Compiles the whole graph with `torch.compile` at the first prediction, which takes a while
-            and needs a C++ compiler; weights become constants of the compiled code.
+            and needs a C++ compiler; weights become constants of the compiled code. Fast kernels are called
+            by it as they are; what stands between them is compiled.
         kernels: ``"fast"`` predicts with kernels that compute on compressed weights and on 8-bit activations
             as they are, where there are some: the same sums, rounded elsewhere. On CUDA these are linear
             layers and 1 x 1 convolutions of 8-bit activations by int8 weights. ``"exact"`` always decodes,
-            and gives bit for bit what the decompressed model gives. It makes no difference on other devices,
-            with `compile` and in faithful float16.
+            and gives bit for bit what the decompressed model gives. It makes no difference on other devices
+            and in faithful float16.
 
     Raises:
         MlpressError: A value is not allowed.
@@ -51,8 +52,7 @@ class RunOptions:
     @property
     def fast(self) -> bool:
         """Whether kernels for compressed weights and 8-bit activations are used, if the device has any."""
-        plain = self.precision == "float32" and not self.compile
-        return plain and self.kernels == "fast"
+        return self.precision == "float32" and self.kernels == "fast"
 
     def __post_init__(self) -> None:
         for name, allowed in _ALLOWED.items():

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from torch import fx
+from torch import Tensor, fx, nn
 from torch._inductor import compile_fx
 
+import mlpress
+from mlpress import Palettize, Quantize, Step, compress, quantize_activations
 from mlpress.mil import Opset, Program
 from mlpress.ops.builder import Builder
 from mlpress.runtime import Runner, RunOptions
+from mlpress.runtime.build import build
+from mlpress.runtime.fast import uses_fast_kernels
 from tests.torch.runtime.programs import program, tensor_type
 from tests.torch.runtime.test_control_flow import accumulator
 
@@ -51,6 +55,42 @@ def test_a_compiled_network_agrees_with_the_plain_one() -> None:
     for seed in range(2):
         image = {"x": np.random.default_rng(seed).normal(size=(1, 3, 32, 32)).astype(np.float32)}
         np.testing.assert_allclose(compiled(image)["pooled"], plain(image)["pooled"], rtol=1e-4, atol=1e-5)
+
+
+class Sentences(nn.Module):
+    """Rows of an embedding, linear layers of floats, and between codes sums, a function and a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.wide, self.same = nn.Embedding(50, 64), nn.Linear(64, 256), nn.Linear(256, 256)
+        self.mix, self.last = nn.Conv1d(256, 256, 1), nn.Linear(256, 64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.nn.functional.silu(self.wide(self.words(x)))
+        x = torch.relu(self.mix((self.same(x) + x).transpose(1, 2)).transpose(1, 2) + x)
+        return self.last(x)
+
+
+def test_a_compiled_network_calls_fast_kernels() -> None:
+    torch.manual_seed(0)
+    words = torch.randint(0, 50, (2, 5))
+    model = mlpress.convert(
+        Sentences().eval(),
+        inputs=[mlpress.TensorType("x", (2, 5), dtype=np.int32)],
+        minimum_deployment_target=mlpress.target.iOS18,
+        compute_precision=mlpress.precision.FLOAT32,
+    )
+    in_codes = quantize_activations(model, [{"x": words}], Step(Quantize(), {"linear": None})).model
+    made = compress(in_codes, Step(Quantize(), {"linear": Palettize(nbits=4)})).model
+    main = made.program.functions["main"]
+    assert uses_fast_kernels(build("main", main, RunOptions(compile=True)))
+    results = {}
+    for how in (RunOptions(), RunOptions(compile=True), RunOptions(kernels="exact")):
+        made.run_options = how
+        results[how] = next(iter(made.predict({"x": words}).values()))
+    plain, compiled, exact = results.values()
+    np.testing.assert_allclose(compiled, plain, rtol=1e-4, atol=1e-5)
+    assert np.abs(compiled - exact).max() < 0.02 * np.abs(exact).max()
 
 
 def test_states_are_no_constants_and_each_new_one_is_not_compiled_for_again(

@@ -133,6 +133,18 @@ def test_layers(name, how):
     assert fast.shape == exact.shape
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_what_compiled_graphs_are_told_of_results(name):
+    layer, shape = LAYERS[name]
+    example = torch.randn(shape)
+    graph = build("main", quantized(Around(layer), example).program.functions["main"], RunOptions())
+    for module in graph.modules():
+        if isinstance(module, layers.Layer):
+            codes_of_x = torch.randint(0, 256, shape, dtype=torch.uint8)
+            told, result = module.like(codes_of_x), module.run(codes_of_x)
+            assert (told.shape, told.dtype, told.stride()) == (result.shape, result.dtype, result.stride())
+
+
 @pytest.mark.parametrize("function", [nn.GELU(), nn.SiLU(), nn.Hardsigmoid()], ids=str)
 def test_functions_between_codes_are_tables(function):
     example = torch.randn(2, 8, 12)
@@ -159,7 +171,7 @@ def test_another_shape_is_packed_for_anew():
 
 @pytest.mark.parametrize(
     "options",
-    [{"kernels": "exact"}, {"precision": "float16"}, {"compile": True}],
+    [{"kernels": "exact"}, {"precision": "float16"}, {"kernels": "exact", "compile": True}],
     ids=str,
 )
 def test_where_arithmetic_stays_as_written(options):

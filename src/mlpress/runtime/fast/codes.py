@@ -1,28 +1,32 @@
 """Numbers held as 8-bit codes: operations on them, each a function of torch tensors.
 
 A code c stands for ``scale * (c - zero)``. All codes are uint8; those of a program that are int8 are held 128
-higher. Images are best laid out with channels last.
+higher. Images are best laid out with channels last. Torch compiles what it can fuse with its neighbours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from mlpress.kernels import affine, lookup
 from mlpress.kernels import codes as kernels
 from mlpress.ops.padding import pad_axes, symmetric, window_pads
+from mlpress.runtime.native_ops import define
 
 _Array = npt.NDArray[Any]
 
 
 def quantize(x: Tensor, scale: float, zero: int, low: int, high: int) -> Tensor:
     """Returns the codes of `x`, uint8 of its shape: round(x / scale) + zero, ties to even, in low..high."""
+    if is_compiling():
+        return (x / scale).round().add(zero).clamp(low, high).to(torch.uint8)
     rows = _memory(_dense(x))
     made = affine.quantize(rows, np.array([scale], np.float32), np.array([zero], np.int32), low, high)
     return _like(made, _dense(x))
@@ -30,6 +34,8 @@ def quantize(x: Tensor, scale: float, zero: int, low: int, high: int) -> Tensor:
 
 def dequantize(codes: Tensor, scale: float, zero: int) -> Tensor:
     """Returns what `codes` stand for, float32 of their shape."""
+    if is_compiling():
+        return (codes.float() - zero) * scale
     codes = _dense(codes)
     made = affine.dequantize(_memory(codes), np.array([scale], np.float32), np.array([zero], np.int32))
     return _like(made, codes)
@@ -51,6 +57,9 @@ def add(
     if x.shape != y.shape:
         total = dequantize(x, x_scale, x_zero) + dequantize(y, y_scale, y_zero)
         return quantize(total, scale, zero, low, high)
+    if is_compiling():
+        result: Tensor = _ADD(x, x_scale, x_zero, y, y_scale, y_zero, scale, zero, low, high)
+        return result
     x = _dense(x)
     y = _laid_out_as(x, y)
     out = torch.empty_like(x)
@@ -77,8 +86,30 @@ def max_pool(
 
 def look_up(codes: Tensor, table: Tensor) -> Tensor:
     """Returns the entries of `table`, uint8 [256], that `codes` are the numbers of."""
+    if is_compiling():
+        result: Tensor = _LOOK_UP(codes, table)
+        return result
     codes = _dense(codes)
     return _like(lookup(_memory(codes)[0], table.numpy()), codes)
+
+
+def _operator(name: str, signature: str, run: Callable[..., Tensor]) -> Any:
+    """Returns `run` as an operator whose result is laid out as its first argument, if that is dense."""
+
+    def infer(x: Tensor, *_: object) -> Tensor:
+        return torch.empty_like(_dense(x))
+
+    return define(name, signature, run, infer, torch.Tag.needs_fixed_stride_order)
+
+
+_ADD: Final = _operator(
+    "add_codes",
+    "Tensor x, float x_scale, int x_zero, Tensor y, float y_scale, int y_zero, "
+    "float scale, int zero, int low, int high",
+    add,
+)
+
+_LOOK_UP: Final = _operator("look_up", "Tensor codes, Tensor table", look_up)
 
 
 def image(codes: Tensor) -> Tensor:

@@ -8,11 +8,12 @@ from functools import cache
 from typing import Final
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from mlpress.kernels import encoded
 from mlpress.kernels.encoded import PackedWeight
 from mlpress.runtime.fast.nodes import argument, encoding_of, take_place
+from mlpress.runtime.fast.opaque import Opaque
 from mlpress.runtime.fast.packed_weight import packed_weight
 from mlpress.runtime.parts import Parts
 
@@ -20,7 +21,7 @@ _LEAST_SHARE: Final = 1 << 20
 """Elements of a weight that are worth a thread of their own."""
 
 
-class EncodedLinear(nn.Module):
+class EncodedLinear(Opaque):
     """``x @ weight.T + bias``, by as many threads as torch uses."""
 
     def __init__(self, weight: PackedWeight, bias: Tensor | None) -> None:
@@ -28,12 +29,16 @@ class EncodedLinear(nn.Module):
         self._weight = weight
         self._bias = None if bias is None else bias.detach().numpy()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def run(self, x: Tensor) -> Tensor:
         """Returns float32 [..., features out] of float32 [..., features in]."""
         n, k = self._weight.shape
         rows = x.detach().reshape(x.shape[:-1].numel(), k).contiguous().numpy()
         product = encoded.linear(rows, self._weight, self._bias, self._share)
         return torch.from_numpy(product).reshape(*x.shape[:-1], n)
+
+    def like(self, x: Tensor) -> Tensor:
+        """Returns rows side by side."""
+        return x.new_empty((*x.shape[:-1], self._weight.shape[0]))
 
     def _share(self, work: Callable[[int, int], None]) -> None:
         n, k = self._weight.shape

@@ -6,33 +6,38 @@ from typing import Final
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from mlpress.bits import FLOAT16
 from mlpress.encoding import Dense, Encoding, decode, take_rows
 from mlpress.runtime.fast.nodes import argument, encoding_of, take_place
+from mlpress.runtime.fast.opaque import Opaque
 from mlpress.runtime.parts import Parts
 
 _NONE: Final = np.empty(0, np.int64)
 
 
-class EncodedRows(nn.Module):
+class EncodedRows(Opaque):
     """``weight[indices]``; negative indices count from the end."""
 
     def __init__(self, weight: Encoding) -> None:
         super().__init__()
         self._weight = weight
 
-    def forward(self, indices: Tensor) -> Tensor:
-        """Returns float32 of the shape of `indices` and then that of a row."""
+    def run(self, x: Tensor) -> Tensor:
+        """Returns float32 of the shape of the indices `x` and then that of a row."""
         count = self._weight.shape[0]
-        flat = indices.reshape(-1).long().numpy()
+        flat = x.reshape(-1).long().numpy()
         if ((flat < -count) | (flat >= count)).any():
             raise IndexError(f"an index is {flat.min()} or {flat.max()}; allowed: -{count} to {count - 1}")
         rows = take_rows(self._weight, np.where(flat < 0, flat + count, flat))
         assert rows is not None  # `keep_rows_encoded` has looked
         values = torch.from_numpy(decode(rows).astype(np.float32))
-        return values.reshape(*indices.shape, *self._weight.shape[1:])
+        return values.reshape(*x.shape, *self._weight.shape[1:])
+
+    def like(self, x: Tensor) -> Tensor:
+        """Returns the rows in order."""
+        return x.new_empty((*x.shape, *self._weight.shape[1:]), dtype=torch.float32)
 
 
 def keep_rows_encoded(graph: fx.Graph, parts: Parts, node: fx.Node) -> None:

@@ -12,13 +12,14 @@ from functools import partial
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mlpress.ops.padding import Pads, pad_axes, symmetric, window_pads
+from mlpress.ops.padding import Pads, pad_axes, symmetric, window_extents, window_pads
 from mlpress.runtime.fast import codes as ops
 from mlpress.runtime.fast.activations import Activation
 from mlpress.runtime.fast.grid import Grid
 from mlpress.runtime.fast.integer_weight import IntegerWeight
+from mlpress.runtime.fast.opaque import Opaque
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def is_available() -> bool:
     return has_library and torch.cpu._is_vnni_supported()
 
 
-class Layer(nn.Module):
+class Layer(Opaque):
     """A layer by an int8 weight, which is laid out for the shape of the last input."""
 
     def __init__(self, weight: IntegerWeight, bias: Tensor | None, source: Grid, finish: Finish) -> None:
@@ -75,7 +76,7 @@ class Layer(nn.Module):
         self._finish = finish
         self._prepared: tuple[torch.Size, Callable[[Tensor], Tensor]] | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def run(self, x: Tensor) -> Tensor:
         """Returns codes or float32 of codes."""
         if self._prepared is None or self._prepared[0] != x.shape:
             self._prepared = x.shape, self._prepare(x)
@@ -84,6 +85,11 @@ class Layer(nn.Module):
     def _prepare(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         """Returns the layer for inputs of the shape of `x`."""
         raise NotImplementedError
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """The type of the result."""
+        return torch.float32 if self._finish.grid is None else torch.uint8
 
     def _integers(self) -> Tensor:
         return torch.tensor(self._weight.integers())  # a copy: what is mapped cannot be written to
@@ -104,11 +110,30 @@ class QuantizedConv(Layer):
         super().__init__(weight, bias, source, finish)
         self._window = window
 
-    def _prepare(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+    def like(self, x: Tensor) -> Tensor:
+        """Returns an image with channels last."""
         window, kernel = self._window, self._weight.encoding.shape[2:]
-        pads = window_pads(
+        sizes = [
+            (size + sum(pad) - extent) // stride + 1
+            for size, pad, extent, stride in zip(
+                x.shape[2:],
+                self._pads(x),
+                window_extents(kernel, window.dilations),
+                window.strides,
+                strict=True,
+            )
+        ]
+        made = x.new_empty((len(x), len(self._scale), *sizes), dtype=self._dtype)
+        return ops.image(made.unsqueeze(2)).squeeze(2) if made.dim() == 3 else ops.image(made)
+
+    def _pads(self, x: Tensor) -> Pads:
+        window, kernel = self._window, self._weight.encoding.shape[2:]
+        return window_pads(
             "conv", window.pad_type, window.pad, x.shape[2:], kernel, window.strides, window.dilations
         )
+
+    def _prepare(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        window, pads = self._window, self._pads(x)
         padding = symmetric(pads)
         to_image = partial(_image, pads=() if padding is not None else pads, zero=self._source.zero)
         integers, flat = self._integers(), x.dim() == 3
@@ -132,6 +157,10 @@ class QuantizedConv(Layer):
 
 class QuantizedLinear(Layer):
     """A linear layer of codes [..., features in] by a weight [features out, features in]."""
+
+    def like(self, x: Tensor) -> Tensor:
+        """Returns rows side by side."""
+        return x.new_empty((*x.shape[:-1], len(self._scale)), dtype=self._dtype)
 
     def _prepare(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         rows = [x.shape[:-1].numel(), x.shape[-1]]
