@@ -93,6 +93,48 @@ def test_what_is_decoded(name):
     assert not stays_encoded(model(DECODED[name]))
 
 
+def convolution(layer: nn.Module, *sizes: int) -> tuple[MLModel, np.ndarray]:
+    """Returns a convolution by a 4-bit table, and an input of `sizes`."""
+    x = np.random.default_rng(0).standard_normal(sizes).astype(np.float32)
+    made = mlpress.convert(
+        layer.eval(),
+        inputs=[mlpress.TensorType("x", sizes)],
+        minimum_deployment_target=mlpress.target.iOS18,
+        compute_precision=mlpress.precision.FLOAT32,
+    )
+    return compress(made, Palettize(nbits=4, group_size=32)).model, x
+
+
+@pytest.mark.parametrize(
+    ("layer", "sizes"),
+    [(nn.Conv2d(K, N, 1), (1, K, 1, 1)), (nn.Conv2d(K, N, 1), (2, K, 1, 7)), (nn.Conv1d(K, N, 1), (1, K, 5))],
+    ids=str,
+)
+def test_convolutions_at_a_few_places_are_linear_layers(layer, sizes):
+    made, x = convolution(layer, *sizes)
+    assert stays_encoded(made)
+    results = []
+    for kernels in ("fast", "exact"):
+        made.run_options = RunOptions(kernels=kernels)
+        results.append(next(iter(made.predict({"x": x}).values())))
+    np.testing.assert_allclose(*results, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "sizes"),
+    [
+        (nn.Conv2d(K, N, 1), (1, K, 9, 9)),
+        (nn.Conv2d(K, N, 1, stride=2), (1, K, 4, 4)),
+        (nn.Conv2d(K, N, 1, padding=1), (1, K, 1, 1)),
+        (nn.Conv2d(K, N, 1, groups=2), (1, K, 1, 1)),
+        (nn.Conv2d(K, N, 3), (1, K, 3, 3)),
+    ],
+    ids=str,
+)
+def test_other_convolutions_are_decoded(layer, sizes):
+    assert not stays_encoded(convolution(layer, *sizes)[0])
+
+
 def test_a_machine_without_the_kernels(monkeypatch):
     monkeypatch.setattr(encoded, "is_fast", lambda: False)
     assert not stays_encoded(model(ENCODED["4-bit table"]))

@@ -20,7 +20,11 @@ _MARK: Final = "fast"
 
 _Rewrite = Callable[[fx.Graph, Parts, fx.Node], None]
 
-_ON_ENCODED: Final[dict[str, _Rewrite]] = {"gather": keep_rows_encoded, "linear": keep_linear_encoded}
+_ON_ENCODED: Final[dict[str, _Rewrite]] = {
+    "conv": keep_linear_encoded,
+    "gather": keep_rows_encoded,
+    "linear": keep_linear_encoded,
+}
 """What takes a weight as it is stored."""
 
 _ON_INTEGERS: Final[dict[str, _Rewrite]] = {"conv": multiply_integers, "linear": multiply_integers}

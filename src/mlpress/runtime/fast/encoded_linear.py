@@ -1,10 +1,11 @@
-"""Linear layers of float32 by weights that stay in their encoding."""
+"""Linear layers, and convolutions with a window of one, of float32 by weights that stay in their encoding."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from math import prod
 from typing import Final
 
 import torch
@@ -12,13 +13,17 @@ from torch import Tensor, fx
 
 from mlpress.kernels import encoded
 from mlpress.kernels.encoded import PackedWeight
-from mlpress.runtime.fast.nodes import argument, encoding_of, take_place
+from mlpress.mil import TensorType
+from mlpress.runtime.fast.nodes import argument, encoding_of, is_product, kind, take_place
 from mlpress.runtime.fast.opaque import Opaque
 from mlpress.runtime.fast.packed_weight import packed_weight
 from mlpress.runtime.parts import Parts
 
 _LEAST_SHARE: Final = 1 << 20
 """Elements of a weight that are worth a thread of their own."""
+
+_MOST_PLACES: Final = 64
+"""Places of an image up to which it pays to read less; torch has better kernels for larger ones."""
 
 
 class EncodedLinear(Opaque):
@@ -51,19 +56,45 @@ class EncodedLinear(Opaque):
         return None
 
 
+class EncodedConv(EncodedLinear):
+    """The same for channels on axis 1."""
+
+    def run(self, x: Tensor) -> Tensor:
+        """Returns float32 [n, channels out, *spatial] of float32 [n, channels in, *spatial]."""
+        return super().run(x.movedim(1, -1)).movedim(-1, 1)
+
+    def like(self, x: Tensor) -> Tensor:
+        """Returns an image with channels last."""
+        return super().like(x.movedim(1, -1)).movedim(-1, 1)
+
+
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="mlpress")
 
 
 def keep_linear_encoded(graph: fx.Graph, parts: Parts, node: fx.Node) -> None:
-    """Lets the linear layer `node` take its weight encoded, if there is a kernel that is faster so."""
+    """Lets `node`, linear or a convolution, take its weight encoded, if there is a faster kernel for it."""
     encoding, bias_node = encoding_of(argument(node, "weight")), argument(node, "bias")
-    weight = None if encoding is None or not encoded.is_fast() else packed_weight(encoding)
+    if encoding is None or not encoded.is_fast() or not is_product(node, encoding):
+        return
+    if kind(node) == "conv" and not _has_few_places(node):
+        return
+    weight = packed_weight(encoding)
     bias = None if bias_node is None else parts.constant(bias_node)
     if weight is None or (bias_node is not None and bias is None):
         return
-    path = parts.keep_module(node.name, EncodedLinear(weight, bias))
+    module = EncodedConv if kind(node) == "conv" else EncodedLinear
+    path = parts.keep_module(node.name, module(weight, bias))
     with graph.inserting_before(node):
         new = graph.call_module(path, (argument(node, "x"),))
     take_place(graph, node, new)
+
+
+def _has_few_places(node: fx.Node) -> bool:
+    """Whether the convolution `node` gives an image known to be small, without leaving places out."""
+    value = node.meta["value"].type
+    assert isinstance(value, TensorType)  # a convolution makes a tensor
+    n, _, *sizes = value.shape
+    places = prod(size or _MOST_PLACES + 1 for size in (n, *sizes))
+    return places <= _MOST_PLACES and all(step == 1 for step in argument(node, "strides", ()))

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from mlpress.encoding import Encoding
 from mlpress.runtime.fast.integer_weight import IntegerWeight, integer_weight
-from mlpress.runtime.fast.nodes import argument, encoding_of, kind, parameters, take_place
+from mlpress.runtime.fast.nodes import argument, encoding_of, is_product, kind, parameters, take_place
 from mlpress.runtime.parts import Parts
 
 _LEAST_ROWS: Final = 17
@@ -109,18 +108,11 @@ def multiply_integers(graph: fx.Graph, parts: Parts, node: fx.Node) -> None:
 def _weight(node: fx.Node) -> IntegerWeight | None:
     read = argument(node, "weight")
     encoding = encoding_of(read) if read.op == "get_attr" else None  # one that stays encoded is no int8
-    if encoding is None or not _is_matrix(node, encoding):
+    if encoding is None or not is_product(node, encoding):
         return None
     n, k = encoding.shape[:2]
     fits = n % _FEATURE_STEP == 0 and k % _FEATURE_STEP == 0 and 0 < k <= _MOST_FEATURES
     return integer_weight(encoding) if fits else None
-
-
-def _is_matrix(node: fx.Node, weight: Encoding) -> bool:
-    """Whether `node` does nothing with `weight` but multiply rows of its input by it."""
-    if any(size != 1 for size in weight.shape[2:]) or argument(node, "groups", 1) != 1:
-        return False
-    return argument(node, "pad_type") != "custom" or not any(argument(node, "pad", ()))
 
 
 @cache

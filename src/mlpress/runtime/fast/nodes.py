@@ -42,6 +42,13 @@ def parameters(parts: Parts, node: fx.Node) -> tuple[float, int] | None:
     return None if zero is None or zero.numel() != 1 else (float(scale), int(zero))
 
 
+def is_product(node: fx.Node, weight: Encoding) -> bool:
+    """Whether `node`, a linear layer or a convolution, only multiplies the channels at places by `weight`."""
+    if any(size != 1 for size in weight.shape[2:]) or argument(node, "groups", 1) != 1:
+        return False
+    return argument(node, "pad_type") != "custom" or not any(argument(node, "pad", ()))
+
+
 def only_user(node: fx.Node | None) -> fx.Node | None:
     """Returns the node that uses `node`, if it is one."""
     users = () if node is None else tuple(node.users)

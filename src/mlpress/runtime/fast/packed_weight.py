@@ -17,12 +17,13 @@ _UNSIGNED_MIDDLE: Final = 128
 
 
 def packed_weight(encoding: Encoding) -> PackedWeight | None:
-    """Returns a weight [n, k] for `mlpress.kernels.encoded`, or None if it is not stored so.
+    """Returns a weight for `mlpress.kernels.encoded`, or None if it is not stored so.
 
-    It is so stored if it was palettized to 1, 2 or 4 bits, with tables of numbers for all columns, or
-    quantized to 4 or 8 bits. The bytes of its elements are not copied.
+    It is [n, k], maybe with axes of one element behind, and is so stored if it was palettized to 1, 2 or 4
+    bits, with tables of numbers for all columns, or quantized to 4 or 8 bits. The bytes of its elements are
+    not copied.
     """
-    if len(encoding.shape) != 2 or encoding.masked:
+    if len(encoding.shape) < 2 or any(size != 1 for size in encoding.shape[2:]) or encoding.masked:
         return None
     scale = offset = None
     elements = encoding
@@ -45,7 +46,7 @@ _INTEGERS: Final = (INT4, UINT4, INT8, UINT8)
 def _packed(
     values: Tensor, tables: npt.NDArray[np.float32] | None, scale: Encoding | None, offset: Encoding | None
 ) -> PackedWeight | None:
-    n, k = values.shape
+    n, k = values.shape[:2]
     block = k if scale is None else k // scale.shape[1]
     if not encoded.fits(values.dtype.bits, k, block):
         return None
