@@ -19,7 +19,7 @@ const EncodedOf<Bits>& kernels() {
 int64_t size_of(size_t size) { return static_cast<int64_t>(size); }
 
 void require_bits(int bits) {
-  require(bits == 1 || bits == 2 || bits == 4 || bits == 8, "bits must be 1, 2, 4 or 8");
+  require((1 <= bits && bits <= 4) || bits == 6 || bits == 8, "bits must be 1, 2, 3, 4, 6 or 8");
 }
 
 void arrange(In2<float> x, int bits, Out2<float> arranged) {
@@ -51,9 +51,9 @@ void multiply(In2<float> arranged, In<uint8_t> data, int bits, bool is_signed, s
   require(size_of(data.size()) == n * (k * bits / 8), "the data have the wrong size");
   require(size_of(arranged.shape(0)) == rows && size_of(arranged.shape(1)) == arranged_size(k, bits),
           "the arranged rows have the wrong size");
-  require((bits < 8) == tables.has_value(), "tables go with 1, 2 and 4 bits");
+  require((bits < 8) == tables.has_value(), "tables go with less than 8 bits");
   if (tables) {
-    require(tables->shape(1) == table_entries && tables->shape(0) > 0 && n % size_of(tables->shape(0)) == 0,
+    require(size_of(tables->shape(1)) == table_entries(bits) && tables->shape(0) > 0 && n % size_of(tables->shape(0)) == 0,
             "the tables have the wrong size");
   }
   const int64_t each = chunk_size(bits);

@@ -8,15 +8,15 @@
 namespace mlpress {
 
 // Entries of a table; one for fewer bits repeats until it is full.
-constexpr int64_t table_entries = 16;
+inline constexpr int64_t table_entries(int bits) { return bits == 6 ? 64 : 16; }
 
 // A weight [n, k]: scale * (value - offset), a scale and an offset for each block of a row.
 template <typename Bits>
 struct EncodedWeight {
   const uint8_t* data;  // [n, k * bits / 8], the first element in the lowest bits
-  int bits;             // 1, 2, 4 or 8
+  int bits;             // 1, 2, 3, 4, 6 or 8
   bool is_signed;       // whether values of 8 bits are
-  const float* tables;  // [n / rows_each, 16]: the values of 1, 2 or 4 bits
+  const float* tables;  // [n / rows_each, table_entries(bits)]: the values of less than 8 bits
   int64_t rows_each;
   const Bits* scale;     // [n, k / block], or null for 1; float16 is uint16_t, float32 is uint32_t
   const uint8_t* offset;  // the same as int8, less than it is by `offset_base`; null for 0
@@ -47,8 +47,11 @@ struct EncodedTable {
   EncodedOf<uint32_t> single;
 };
 
+// Bytes of a piece of data that holds whole elements of less than 8 bits.
+inline constexpr int word_bytes(int bits) { return bits % 3 == 0 ? 3 : 4; }
+
 // Vectors of 16 elements that are unpacked from a piece of data at a time.
-inline constexpr int64_t chunk_vectors(int bits) { return bits == 8 ? 2 : 32 / bits; }
+inline constexpr int64_t chunk_vectors(int bits) { return bits == 8 ? 2 : 8 * word_bytes(bits) / bits; }
 inline constexpr int64_t chunk_size(int bits) { return 16 * chunk_vectors(bits); }
 inline constexpr int64_t chunks_of(int64_t k, int bits) { return (k + chunk_size(bits) - 1) / chunk_size(bits); }
 inline constexpr int64_t arranged_size(int64_t k, int bits) { return chunks_of(k, bits) * (chunk_size(bits) + 16); }

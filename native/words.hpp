@@ -17,8 +17,24 @@ template <int count>
 static inline Words shift_right(Words a) {
   return {_mm512_srli_epi32(a.v, count)};
 }
+// The same of pieces of three bytes, 48 in all; the highest byte of a word is anything.
+static inline Words load_words_of_three_bytes(const uint8_t* p) {
+  alignas(64) static const uint8_t places[64] = {
+      0,  1,  2,  0, 3,  4,  5,  0, 6,  7,  8,  0, 9,  10, 11, 0, 12, 13, 14, 0, 15, 16,
+      17, 0,  18, 19, 20, 0, 21, 22, 23, 0, 24, 25, 26, 0, 27, 28, 29, 0, 30, 31, 32, 0,
+      33, 34, 35, 0, 36, 37, 38, 0, 39, 40, 41, 0, 42, 43, 44, 0, 45, 46, 47, 0};
+  const __m512i bytes = _mm512_maskz_loadu_epi8((1ull << 48) - 1, p);
+  return {_mm512_permutexvar_epi8(_mm512_load_si512(places), bytes)};
+}
 // The table's entry whose number is in the low four bits of each word.
 static inline Lanes look_up(Lanes table, Words a) { return {_mm512_permutexvar_ps(a.v, table.v)}; }
+static inline Lanes look_up(const Lanes (&table)[1], Words a) { return look_up(table[0], a); }
+// In the low six bits.
+static inline Lanes look_up(const Lanes (&table)[4], Words a) {
+  const __m512 low = _mm512_permutex2var_ps(table[0].v, a.v, table[1].v);
+  const __m512 high = _mm512_permutex2var_ps(table[2].v, a.v, table[3].v);
+  return {_mm512_mask_blend_ps(_mm512_test_epi32_mask(a.v, _mm512_set1_epi32(32)), low, high)};
+}
 
 #elif defined(MLPRESS_AVX2)
 
@@ -65,6 +81,23 @@ static inline Lanes look_up(Lanes table, Words a) {
   return found;
 }
 
+#endif
+
+#if !defined(MLPRESS_AVX512)
+static inline Words load_words_of_three_bytes(const uint8_t* p) {
+  uint8_t words[4 * kLanes] = {};
+  for (int i = 0; i < kLanes; ++i) memcpy(words + 4 * i, p + 3 * i, 3);
+  return load_words(words);
+}
+static inline Lanes look_up(const Lanes (&table)[1], Words a) { return look_up(table[0], a); }
+static inline Lanes look_up(const Lanes (&table)[4], Words a) {
+  float entries[4 * kLanes], found[kLanes];
+  uint32_t numbers[kLanes];
+  for (int i = 0; i < 4; ++i) store(entries + kLanes * i, table[i]);
+  memcpy(numbers, &a, sizeof numbers);
+  for (int i = 0; i < kLanes; ++i) found[i] = entries[numbers[i] & 63];
+  return load(found);
+}
 #endif
 
 }  // namespace MLPRESS_ISA

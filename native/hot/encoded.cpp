@@ -8,20 +8,27 @@ namespace mlpress {
 namespace MLPRESS_ISA {
 namespace {
 
-// Unpacking of one chunk of a row. In a chunk of 1, 2 or 4 bits each lane is a word of 32 bits of the data, of which
-// vector v holds the element number v; in one of 8 bits, vectors hold elements one after the other.
-template <int bits, bool is_signed>
+// The values of elements of less than 8 bits.
+template <int bits>
+struct Table {
+  Lanes entries[table_entries(bits) / kLanes];
+};
+
+// Unpacking of one chunk of a row. In a chunk of less than 8 bits each lane is a word of 32 or 24 bits of the data, of
+// which vector v holds the element number v; in one of 8 bits, vectors hold elements one after the other.
+template <int width, bool is_signed>
 struct Chunk {
+  static constexpr int bits = width;
   static constexpr int vectors = static_cast<int>(chunk_vectors(bits));
   static constexpr int64_t size = chunk_size(bits), bytes = size * bits / 8;
 
-  static void unpack(const uint8_t* data, Lanes table, Lanes (&out)[vectors]) {
+  static void unpack(const uint8_t* data, const Table<bits>& table, Lanes (&out)[vectors]) {
     if constexpr (bits == 8) {
       for (int v = 0; v < vectors; ++v) out[v] = is_signed ? load_i8(data + 16 * v) : load_u8(data + 16 * v);
     } else {
-      Words words = load_words(data);
+      Words words = word_bytes(bits) == 3 ? load_words_of_three_bytes(data) : load_words(data);
       for (int v = 0; v < vectors; ++v) {
-        out[v] = look_up(table, words);
+        out[v] = look_up(table.entries, words);
         words = shift_right<bits>(words);
       }
     }
@@ -33,7 +40,7 @@ struct Chunk {
 
 // The same for a chunk of which only `count` elements are there; others are anything.
 template <typename C>
-void unpack_some(const uint8_t* data, int64_t bytes, Lanes table, Lanes (&out)[C::vectors]) {
+void unpack_some(const uint8_t* data, int64_t bytes, const Table<C::bits>& table, Lanes (&out)[C::vectors]) {
   if (bytes >= C::bytes) return C::unpack(data, table, out);
   uint8_t padded[C::bytes] = {};
   memcpy(padded, data, static_cast<size_t>(bytes));
@@ -103,9 +110,14 @@ void arrange_as(const float* x, int64_t rows, int64_t k, float* arranged) {
   }
 }
 
-template <typename Bits>
-Lanes table_of(const EncodedWeight<Bits>& weight, int64_t row) {
-  return weight.tables ? load(weight.tables + row / weight.rows_each * table_entries) : all(0.0f);
+template <int bits, typename Bits>
+Table<bits> table_of(const EncodedWeight<Bits>& weight, int64_t row) {
+  Table<bits> table{};
+  if constexpr (bits < 8) {
+    const float* entries = weight.tables + row / weight.rows_each * table_entries(bits);
+    for (int64_t i = 0; i < table_entries(bits) / kLanes; ++i) table.entries[i] = load(entries + kLanes * i);
+  }
+  return table;
 }
 
 template <typename Bits>
@@ -119,10 +131,12 @@ void multiply_one(const float* x, const EncodedWeight<Bits>& weight, const Param
                   int64_t row_bytes, int64_t chunks, EncodedOut out) {
   const bool whole = weight.block >= weight.k;
   const float* sums_of_x = x + chunks * C::size;
-  Lanes sums[kRows], table[kRows];
+  Lanes sums[kRows];
+  Table<C::bits> table[kRows];
+  MLPRESS_UNROLL
   for (int r = 0; r < kRows; ++r) {
     sums[r] = all(0.0f);
-    table[r] = table_of(weight, row + r);
+    table[r] = table_of<C::bits>(weight, row + r);
   }
   const uint8_t* data = weight.data + row * row_bytes;
   for (int64_t c = 0; c < chunks; ++c) {
@@ -158,7 +172,7 @@ void multiply_one(const float* x, const EncodedWeight<Bits>& weight, const Param
 template <typename C, typename Bits>
 void decode_row(const EncodedWeight<Bits>& weight, const Parameters<Bits>& parameters, int64_t row, int64_t row_bytes,
                 int64_t chunks, float* to) {
-  const Lanes table = table_of(weight, row);
+  const Table<C::bits> table = table_of<C::bits>(weight, row);
   const uint8_t* data = weight.data + row * row_bytes;
   for (int64_t c = 0; c < chunks; ++c, to += C::size) {
     Lanes values[C::vectors];
@@ -257,7 +271,9 @@ void multiply(const float* x, int64_t rows, const EncodedWeight<Bits>& weight, i
   switch (weight.bits) {
     case 1: return multiply_as<Chunk<1, true>>(x, rows, weight, first, last, scratch, out);
     case 2: return multiply_as<Chunk<2, true>>(x, rows, weight, first, last, scratch, out);
+    case 3: return multiply_as<Chunk<3, true>>(x, rows, weight, first, last, scratch, out);
     case 4: return multiply_as<Chunk<4, true>>(x, rows, weight, first, last, scratch, out);
+    case 6: return multiply_as<Chunk<6, true>>(x, rows, weight, first, last, scratch, out);
     default:
       return weight.is_signed ? multiply_as<Chunk<8, true>>(x, rows, weight, first, last, scratch, out)
                               : multiply_as<Chunk<8, false>>(x, rows, weight, first, last, scratch, out);
@@ -268,7 +284,9 @@ void arrange(const float* x, int64_t rows, int64_t k, int bits, float* arranged)
   switch (bits) {
     case 1: return arrange_as<1>(x, rows, k, arranged);
     case 2: return arrange_as<2>(x, rows, k, arranged);
+    case 3: return arrange_as<3>(x, rows, k, arranged);
     case 4: return arrange_as<4>(x, rows, k, arranged);
+    case 6: return arrange_as<6>(x, rows, k, arranged);
     default: return arrange_as<8>(x, rows, k, arranged);
   }
 }

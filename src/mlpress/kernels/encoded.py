@@ -20,14 +20,14 @@ _Float32 = NDArray[np.float32]
 
 Share = Callable[[Callable[[int, int], None]], None]
 
-BITS: Final = (1, 2, 4, 8)
+BITS: Final = (1, 2, 3, 4, 6, 8)
 """Widths of elements that can be unpacked."""
 
-_CHUNK: Final = {1: 512, 2: 256, 4: 128, 8: 32}
+_CHUNK: Final = {1: 512, 2: 256, 3: 128, 4: 128, 6: 64, 8: 32}
 """Elements that are unpacked at a time."""
 
-_IN_WORD: Final = {1: 32, 2: 16, 4: 8}
-"""Those of them that lie side by side in a word."""
+_IN_WORD: Final = {1: 32, 2: 16, 3: 8, 4: 8, 6: 4}
+"""Those of them that lie side by side in a word of 32 or 24 bits."""
 
 
 def is_fast() -> bool:

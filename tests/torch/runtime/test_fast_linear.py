@@ -42,7 +42,10 @@ def stays_encoded(made: MLModel, **options: Any) -> bool:
 ENCODED = {
     "1-bit table": Palettize(nbits=1),
     "2-bit table": Palettize(nbits=2),
+    "3-bit table": Palettize(nbits=3),
     "4-bit table": Palettize(nbits=4),
+    "6-bit tables of groups, scales": Palettize(nbits=6, group_size=32, per_channel_scale=True),
+    "6-bit int8 table": Palettize(nbits=6) >> Quantize(dtype="int8"),
     "4-bit tables of groups": Palettize(nbits=4, group_size=32),
     "4-bit table, scales of rows": Palettize(nbits=4, per_channel_scale=True),
     "4-bit int8 table": Palettize(nbits=4) >> Quantize(dtype="int8"),
@@ -59,7 +62,6 @@ ENCODED = {
 DECODED = {
     "float": Prune(sparsity=0.0),
     "pruned": Prune(sparsity=0.5),
-    "3-bit table": Palettize(nbits=3),
     "8-bit table": Palettize(nbits=8),
     "tables of columns": Palettize(nbits=4, group_size=32, channel_axis=1),
     "vectors": Palettize(nbits=4, cluster_dim=2),

@@ -41,7 +41,7 @@ def test_products(bits, shape, block, rows, scale_type, has_offset, base, signed
     if bits < 8:
         entries = random.normal(size=(tables, 1 << bits)).astype(np.float32)
         values = entries[np.arange(n)[:, None] // (n // tables), elements].astype(float)
-        table = np.tile(entries, (1, 16 >> bits))
+        table = np.tile(entries, (1, max(1, 16 >> bits)))
     scale = None if scale_type is None else random.uniform(0.5, 1, (n, k // block)).astype(scale_type)
     offset = random.integers(-8, 8, (n, k // block)).astype(np.int8) if has_offset else None
     if offset is not None:
@@ -73,7 +73,16 @@ def test_products(bits, shape, block, rows, scale_type, has_offset, base, signed
 
 @pytest.mark.parametrize(
     ("bits", "k", "block", "fits"),
-    [(3, 96, 96, False), (4, 7, 7, False), (4, 96, 4, False), (4, 96, 8, True), (8, 96, 16, False)],
+    [
+        (3, 96, 96, True),
+        (3, 20, 20, False),
+        (6, 64, 4, True),
+        (5, 64, 64, False),
+        (4, 7, 7, False),
+        (4, 96, 4, False),
+        (4, 96, 8, True),
+        (8, 96, 16, False),
+    ],
 )
 def test_what_can_be_multiplied(bits, k, block, fits):
     assert encoded.fits(bits, k, block) is fits

@@ -19,9 +19,9 @@ _UNSIGNED_MIDDLE: Final = 128
 def packed_weight(encoding: Encoding) -> PackedWeight | None:
     """Returns a weight for `mlpress.kernels.encoded`, or None if it is not stored so.
 
-    It is [n, k], maybe with axes of one element behind, and is so stored if it was palettized to 1, 2 or 4
-    bits, with tables of numbers for all columns, or quantized to 4 or 8 bits. The bytes of its elements are
-    not copied.
+    It is [n, k], maybe with axes of one element behind, and is so stored if it was palettized to less
+    than 8 bits, with tables of numbers for all columns, or quantized to 4 or 8 bits. The bytes of its
+    elements are not copied.
     """
     if len(encoding.shape) < 2 or any(size != 1 for size in encoding.shape[2:]) or encoding.masked:
         return None
@@ -76,7 +76,7 @@ def _integer_table(values: Tensor) -> npt.NDArray[np.float32] | None:
 
 
 def _tables(table: Encoding) -> npt.NDArray[np.float32]:
-    """Returns tables of 2, 4 or 16 entries repeated to 16."""
+    """Returns tables, those of less than 16 entries repeated to 16."""
     entries = decode(table).astype(np.float32).reshape(table.shape[0], -1)
     return np.ascontiguousarray(np.tile(entries, (1, max(1, 16 // entries.shape[1]))))
 
