@@ -22,7 +22,7 @@ class PackedWeight:
         bits: 1, 2, 3, 4, 6 or 8.
         signed: Whether elements of 8 bits are int8; they are uint8 otherwise.
         tables: float32 [tables, 16], [tables, 64] for 6 bits: values of elements below 8 bits, each table for
-            as many rows. Those of fewer than 4 bits repeat. None for 8 bits, of which elements are the values.
+            as many rows. Those of fewer than 4 bits repeat. None for 8 bits: elements are the values.
         scale: float16 or float32 [n * blocks], row by row; None for 1.
         offset: int8 [n * blocks], less than it is by `offset_base`; None for 0.
         offset_base: See `offset`.
