@@ -113,6 +113,8 @@ LAYERS = {
     "three axes": (nn.Conv3d(4, 6, 3, padding=1), (1, 4, 5, 6, 7)),
     "relu": (nn.Sequential(nn.Conv2d(4, 6, 3), nn.ReLU()), (1, 4, 8, 8)),
     "relu6": (nn.Sequential(nn.Conv2d(4, 6, 3), nn.ReLU6()), (1, 4, 8, 8)),
+    "relu over three axes": (nn.Sequential(nn.Conv3d(4, 6, 3), nn.ReLU()), (1, 4, 5, 6, 7)),
+    "gelu of an image": (nn.Sequential(nn.Conv2d(4, 6, 3), nn.GELU()), (1, 4, 8, 8)),
     "gelu": (nn.Sequential(nn.Linear(16, 12), nn.GELU()), (3, 5, 16)),
     "gelu by tanh": (nn.Sequential(nn.Linear(16, 12), nn.GELU("tanh")), (3, 5, 16)),
     "tanh": (nn.Sequential(nn.Linear(16, 12), nn.Tanh()), (3, 5, 16)),

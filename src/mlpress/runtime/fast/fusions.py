@@ -10,7 +10,7 @@ What a program rounds to codes is rounded here all the same: no quantize of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
@@ -21,7 +21,16 @@ from mlpress.runtime.fast.activations import Activation, activation_of
 from mlpress.runtime.fast.coded import CodedValues
 from mlpress.runtime.fast.grid import Grid
 from mlpress.runtime.fast.integer_weight import IntegerWeight, integer_weight
-from mlpress.runtime.fast.layers import Finish, QuantizedConv, QuantizedLinear, Window, is_available
+from mlpress.runtime.fast.layers import (
+    ON_FEATURES,
+    ON_IMAGES,
+    ON_VOLUMES,
+    Finish,
+    QuantizedConv,
+    QuantizedLinear,
+    Window,
+    is_available,
+)
 from mlpress.runtime.fast.nodes import argument, kind, only_user
 
 
@@ -45,13 +54,14 @@ def _conv(values: CodedValues, node: fx.Node) -> None:
         dilations=argument(node, "dilations", ones),
         groups=argument(node, "groups", 1),
     )
-    _layer(values, node, lambda *rest: QuantizedConv(weight, window, *rest))
+    known = ON_VOLUMES if len(ones) == 3 else ON_IMAGES
+    _layer(values, node, known, lambda *rest: QuantizedConv(weight, window, *rest))
 
 
 def _linear(values: CodedValues, node: fx.Node) -> None:
     weight = _weight(node)
     if weight is not None:
-        _layer(values, node, lambda *rest: QuantizedLinear(weight, *rest))
+        _layer(values, node, ON_FEATURES, lambda *rest: QuantizedLinear(weight, *rest))
 
 
 def _weight(node: fx.Node) -> IntegerWeight | None:
@@ -62,24 +72,30 @@ def _weight(node: fx.Node) -> IntegerWeight | None:
 
 
 def _layer(
-    values: CodedValues, node: fx.Node, make: Callable[[Tensor | None, Grid, Finish], nn.Module]
+    values: CodedValues,
+    node: fx.Node,
+    known: Sequence[str],
+    make: Callable[[Tensor | None, Grid, Finish], nn.Module],
 ) -> None:
     source, bias_node = values.coded.get(argument(node, "x")), argument(node, "bias")
     bias = None if bias_node is None else values.parts.constant(bias_node)
     if source is None or (bias_node is not None and bias is None):
         return
-    last, finish = _finish(values, node)
+    last, finish = _finish(values, node, known)
     path = values.parts.keep_module(node.name, make(bias, source.grid, finish))
     with values.graph.inserting_before(last):
         new = values.graph.call_module(path, (source.node,))
     values.take_place(last, new)
 
 
-def _finish(values: CodedValues, node: fx.Node) -> tuple[fx.Node, Finish]:
-    """Returns what can be done with the sums of `node` in the same kernel, and the last node of that."""
+def _finish(values: CodedValues, node: fx.Node, known: Sequence[str]) -> tuple[fx.Node, Finish]:
+    """Returns what can be done with the sums of `node` in the same kernel, and the last node of that.
+
+    Activations are those whose names are `known` to the kernel.
+    """
     last, activation, user = node, Activation(), only_user(node)
     found = None if user is None else activation_of(user)
-    if user is not None and found is not None:
+    if user is not None and found is not None and found.name in known:
         last, activation, user = user, found, only_user(user)
     grid = None if user is None else values.grids.get(user)
     if user is None or grid is None:

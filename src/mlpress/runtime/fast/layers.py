@@ -56,6 +56,11 @@ class Window:
 
 _CONVOLUTIONS: Final = {4: "qconv2d_pointwise", 5: "qconv3d_pointwise"}
 
+ON_IMAGES: Final = ("none", "relu", "hardtanh")
+ON_VOLUMES: Final = ("none",)
+ON_FEATURES: Final = (*ON_IMAGES, "gelu")
+"""Activations that oneDNN's operators take: convolutions over one or two axes, over three, linear layers."""
+
 
 def is_available() -> bool:
     """Whether oneDNN multiplies 8-bit numbers here without losing any bit of a sum."""
