@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mlpress.bits import DType, dtype_of, unsigned
-from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, Sparse, to_vectors
+from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, Sparse, decode, to_vectors
 from mlpress.errors import EncodingError
 from mlpress.nn.leaves import dense, leaf
 from mlpress.nn.metadata.buffers import Kind, Metadata
@@ -18,24 +19,15 @@ from mlpress.nn.metadata.palettes import Palette, find_indices
 Array = npt.NDArray[Any]
 
 _PRUNE, _PALETTIZE, _QUANTIZE = Kind
-_ALLOWED = (
-    (_PRUNE,),
-    (_PALETTIZE,),
-    (_QUANTIZE,),
-    (_PRUNE, _PALETTIZE),
-    (_PRUNE, _QUANTIZE),
-    (_QUANTIZE, _PRUNE),
-    (_PALETTIZE, _QUANTIZE),
-    (_PRUNE, _PALETTIZE, _QUANTIZE),
-)
 _TABLE_BITS = (1, 2, 3, 4, 6, 8)
 
 
 def encoding_of(metadata: Metadata, values: Array) -> Encoding:
     """Returns the encoding of a compressed parameter.
 
-    Integers and indices are those that decode to `values`, or come closest. A pruned parameter keeps what is
-    not zero; coremltools also drops magnitudes up to 0.000977 there.
+    Integers and indices are those that decode to `values`, or come closest. Where the last thing that was done
+    has undone what came before, as palettizing does with the integers of channels, what came before is left
+    out. A pruned parameter keeps what is not zero; coremltools also drops magnitudes up to 0.000977 there.
 
     Args:
         metadata: What was done to it.
@@ -44,12 +36,50 @@ def encoding_of(metadata: Metadata, values: Array) -> Encoding:
     Raises:
         EncodingError: The fields contradict each other or the values.
     """
-    kinds = metadata.compression_type
-    if kinds not in _ALLOWED:
-        allowed = ", ".join(str([int(kind) for kind in order]) for order in _ALLOWED)
-        raise EncodingError(f"compression_type is {[int(kind) for kind in kinds]}; allowed: {allowed}")
     if values.dtype not in (np.float16, np.float32):
         raise EncodingError(f"a compressed parameter is {values.dtype}; allowed: float16, float32")
+    readings = _readings(metadata)
+    found: list[Encoding] = []
+    failed: list[EncodingError] = []
+    for reading in readings:
+        try:
+            encoding = _encoding_of(reading, values)
+        except EncodingError as error:
+            failed.append(error)
+            continue
+        if len(readings) == 1 or _decodes_to(encoding, values):
+            return encoding
+        found.append(encoding)
+    if not found:
+        raise failed[0]
+    return found[0]
+
+
+def _readings(metadata: Metadata) -> list[Metadata]:
+    """Returns metadata with all that was done, and with less and less of what was done first.
+
+    Pruning counts in all: what is zero shows in the values.
+    """
+    kinds = metadata.compression_type
+    pruned = (_PRUNE,) if _PRUNE in kinds else ()
+    last = [tuple(kind for kind in kinds[start:] if kind is not _PRUNE) for start in range(len(kinds))]
+    return [_only(metadata, pruned + some) for some in dict.fromkeys(last)]
+
+
+def _only(metadata: Metadata, kinds: tuple[Kind, ...]) -> Metadata:
+    undone = _QUANTIZE in metadata.compression_type and _QUANTIZE not in kinds
+    absent = ("quantization_n_bits", "quantization_scale", "zero_point") if undone else ()
+    return replace(metadata, compression_type=kinds, **dict.fromkeys(absent))
+
+
+def _decodes_to(encoding: Encoding, values: Array) -> bool:
+    largest = float(np.abs(values).max(initial=0))
+    allowed = 8 * float(np.finfo(values.dtype).eps) * largest
+    return bool(np.abs(decode(encoding).astype(np.float32) - values).max(initial=0) <= allowed)
+
+
+def _encoding_of(metadata: Metadata, values: Array) -> Encoding:
+    kinds = metadata.compression_type
     mask = np.asarray(values != 0) if _PRUNE in kinds else None
     found: Encoding
     if _PALETTIZE in kinds:

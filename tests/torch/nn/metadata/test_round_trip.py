@@ -123,6 +123,28 @@ def test_a_kept_zero_is_stored_as_a_dropped_one() -> None:
     np.testing.assert_array_equal(decode(back), decode(encoding))
 
 
+INT8 = {"quantization_n_bits": torch.tensor(8), "quantization_scale": torch.full((4, 1), 0.01)}
+LUT = {"lut": torch.linspace(-1, 1, 16).reshape(1, 1, 16, 1)}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "values", "expected"),
+    [
+        ([3, 2], LUT["lut"].flatten().reshape(4, 4), "4-bit palette · float32 table"),
+        ([2, 3], torch.arange(-8, 8).reshape(4, 4) * 0.01, "int8 · 4 scales"),
+        ([3, 1], torch.tensor([0, 0, 1, 2]).repeat(4, 1) * 0.01, "sparse 50% · int8 · 4 scales"),
+        ([3, 1], torch.tensor([0, 0, 1, 2]).repeat(4, 1) * 0.0123, "sparse 50% · float32"),
+        ([2, 1], torch.tensor([0, 0, 0.123, -0.4]).repeat(4, 1), "sparse 50% · float32"),
+    ],
+)
+def test_what_a_later_step_undid_is_left_out(kinds: list[int], values: torch.Tensor, expected: str) -> None:
+    fields = {**INT8, "compression_type": torch.tensor(kinds), **(LUT if 2 in kinds else {})}
+    fields = fields if 3 in kinds else {name: fields[name] for name in ("compression_type", "lut")}
+    found = encodings({"w": values, **{f"_COREML_/w/{name}": field for name, field in fields.items()}})
+    assert describe(found["w"]) == expected
+    np.testing.assert_allclose(decode(found["w"]), values, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
