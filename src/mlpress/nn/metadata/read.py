@@ -25,9 +25,10 @@ _TABLE_BITS = (1, 2, 3, 4, 6, 8)
 def encoding_of(metadata: Metadata, values: Array) -> Encoding:
     """Returns the encoding of a compressed parameter.
 
-    Integers and indices are those that decode to `values`, or come closest. Where the last thing that was done
-    has undone what came before, as palettizing does with the integers of channels, what came before is left
-    out. A pruned parameter keeps what is not zero; coremltools also drops magnitudes up to 0.000977 there.
+    Integers and indices are those that decode to `values`, or come closest. Where the last thing that was
+    done has undone what came before, as palettizing does with the integers of channels, what came before is
+    left out. A pruned parameter keeps what is not zero; coremltools also drops magnitudes up to 0.000977
+    there.
 
     Args:
         metadata: What was done to it.
