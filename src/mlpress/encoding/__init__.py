@@ -1,6 +1,6 @@
 """The encoding tree: how a weight is stored."""
 
-from mlpress.encoding.blocks import Blocks, from_vectors, to_vectors
+from mlpress.encoding.blocks import Blocks, from_vectors, spread, to_vectors
 from mlpress.encoding.compare import squared_error
 from mlpress.encoding.convert import in_dtype
 from mlpress.encoding.decode import decode, decode_masked, decode_rows, row_ranges
@@ -27,6 +27,7 @@ __all__ = [
     "nbytes_by_address",
     "row_ranges",
     "size_of",
+    "spread",
     "squared_error",
     "storage_key",
     "take_rows",

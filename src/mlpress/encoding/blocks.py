@@ -58,6 +58,20 @@ class Blocks:
         return [2 * axis for axis in range(rank)] + [2 * axis + 1 for axis in range(rank)]
 
 
+def spread(blocks: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Repeats one value for each block so that there is one for each element.
+
+    Raises:
+        EncodingError: The blocks do not divide the shape.
+    """
+    for axis, (count, size) in enumerate(zip(blocks.shape, shape, strict=True)):
+        if not count or size % count:
+            raise EncodingError(f"{blocks.shape} blocks do not divide shape {shape}")
+        if count not in (1, size):
+            blocks = blocks.repeat(size // count, axis=axis)
+    return np.broadcast_to(blocks, shape)
+
+
 def to_vectors(array: npt.NDArray[Any], axis: int, length: int) -> npt.NDArray[Any]:
     """Cuts `axis` into vectors, elements last: [..., n, ...] to [..., n / length, ..., length]."""
     count = array.shape[axis] // length

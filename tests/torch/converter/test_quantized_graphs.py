@@ -9,16 +9,24 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.ao.quantization import default_fake_quant, default_per_channel_weight_fake_quant
+from torch.ao.nn.intrinsic.qat import ConvBn2d, LinearBn1d
+from torch.ao.quantization import (
+    default_fake_quant,
+    default_per_channel_weight_fake_quant,
+    disable_observer,
+    get_default_qat_qconfig,
+)
 
 import mlpress
 from mlpress import MLModel
 from mlpress.encoding import Affine, decode, describe
+from mlpress.errors import MlpressError
 from mlpress.mil import Constant
 from tests.torch.converter.quantized_graphs import INTEGERS, Decomposed, Faked
-from tests.torch.converter.running import operations
+from tests.torch.converter.running import Calls, operations
 
 X = (1, 4, 8, 8)
+QAT = get_default_qat_qconfig("x86")
 ROUTES: dict[str, Callable[[nn.Module, Tensor], Any]] = {
     "module": lambda net, x: net,
     "trace": torch.jit.trace,
@@ -149,3 +157,119 @@ def test_scales_of_channels_and_other_widths(target):
     model = converted(net, x, target)
     np.testing.assert_allclose(predicted(model, x), net(x), atol=1e-6)
     assert operations(model.program).count("quantize") == (1 if target == "iOS18" else 0)
+
+
+def in_training(kind: str) -> tuple[nn.Module, Tensor]:
+    """A convolution and a linear layer, each before a batch norm, while their weights are trained to be int8.
+
+    This is what `torch.ao` makes of them: rounded are weights times the factors of the normalization.
+    """
+    layers: dict[str, Any] = {
+        "conv": lambda: (ConvBn2d(4, 8, 3, bias=True, qconfig=QAT), torch.randn(2, 4, 8, 8)),
+        "transposed": lambda: (Transposed(), torch.randn(2, 4, 8, 8)),
+        "linear": lambda: (LinearBn1d(4, 8, qconfig=QAT), torch.randn(5, 4)),
+    }
+    net, x = layers[kind]()
+    with torch.no_grad():
+        for _ in range(3):
+            net(torch.randn_like(x) * 2 + 1)
+        net.bn.weight.copy_(torch.linspace(-1, 1, 8))
+    return net.apply(disable_observer).eval(), x
+
+
+class Transposed(nn.Module):
+    """The same for a transposed convolution, written out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.bn = nn.ConvTranspose2d(4, 8, 3), nn.BatchNorm2d(8)
+        self.weight_fake_quant = get_default_qat_qconfig("qnnpack").weight()
+
+    def forward(self, x: Tensor) -> Tensor:
+        factors = self.bn.weight / torch.sqrt(self.bn.running_var + self.bn.eps)
+        weight = self.weight_fake_quant(self.layer.weight * factors.reshape(1, -1, 1, 1))
+        made = nn.functional.conv_transpose2d(x, weight) / factors.reshape(1, -1, 1, 1)
+        return self.bn(made + self.layer.bias.reshape(1, -1, 1, 1))
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    ("kind", "layer"), [("conv", "conv"), ("transposed", "conv_transpose"), ("linear", "linear")]
+)
+def test_batch_norm_in_training_is_folded_into_the_integers(kind, layer, route):
+    net, x = in_training(kind)
+    for target in ("iOS16", "iOS18"):
+        model = converted(net, x, target, route)
+        assert operations(model.program) == [layer]
+        (weight,) = weights(model).values()
+        assert describe(weight) == "int8 · 8 scales"
+        np.testing.assert_allclose(predicted(model, x), net(x).detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("enabled", [False, True])
+def test_quantizers_that_also_observe_only_round(enabled, route):
+    net = nn.Sequential(QAT.activation(), nn.Linear(8, 4), QAT.activation())
+    net(torch.randn(16, 8))
+    net.eval().apply(disable_observer)
+    for part in (net[0], net[2]):
+        part.enable_fake_quant(enabled)
+    x = torch.randn(3, 8)
+    model = converted(net, x, "iOS18", route)
+    assert operations(model.program).count("quantize") == 2 * enabled
+    np.testing.assert_allclose(predicted(model, x), net(x).detach(), atol=1e-6)
+
+
+class Groups(nn.Module):
+    """A linear layer with a scale and a zero point for each 4 elements of a row."""
+
+    def __init__(self, zero: int, stored: bool) -> None:
+        super().__init__()
+        self.linear = nn.Linear(16, 6)
+        self.register_buffer("scales", torch.rand(6, 4) * 0.05 + 0.01)
+        self.register_buffer("zeros", torch.full((6, 4), zero, dtype=torch.int32))
+        self.grid = (-8, 7, torch.int8, 4)
+        if stored:
+            integers = INTEGERS.quantize_per_channel_group(
+                self.linear.weight.detach(), self.scales, self.zeros, *self.grid
+            )
+            self.register_buffer("integers", integers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parameters = self.scales, self.zeros, *self.grid
+        integers = getattr(self, "integers", None)
+        if integers is None:
+            integers = INTEGERS.quantize_per_channel_group(self.linear.weight, *parameters)
+        weight = INTEGERS.dequantize_per_channel_group(integers, *parameters, torch.float32)
+        return nn.functional.linear(x, weight, self.linear.bias)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("zero", [0, 3])
+@pytest.mark.parametrize(("target", "linear"), [("iOS17", "float32"), ("iOS18", "int4 · 6x4 scales")])
+def test_integers_of_groups(target, linear, zero, stored):
+    net, x = Groups(zero, stored).eval(), torch.randn(3, 16)
+    model = converted(net, x, target)
+    (weight,) = weights(model).values()
+    assert describe(weight) == linear + (" · offset" if zero and target == "iOS18" else "")
+    np.testing.assert_allclose(predicted(model, x), net(x).detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_activations_in_groups_are_refused():
+    def rounded(x: Tensor) -> Tensor:
+        return INTEGERS.quantize_per_channel_group(
+            x, torch.ones(3, 2), torch.zeros(3, 2, dtype=torch.int32), -8, 7, torch.int8, 4
+        )
+
+    with pytest.raises(MlpressError, match="only weights can be rounded in groups"):
+        converted(Calls(rounded).eval(), torch.randn(3, 8), "iOS18")
+
+
+def test_weights_keep_their_names():
+    def names(net: nn.Module, x: Tensor) -> set[str]:
+        nodes = converted(net.eval(), x, "iOS18").program.functions["main"].block.operations
+        return {node.output.name for node in nodes if isinstance(node, Constant)}
+
+    assert {"conv_weight", "conv_bias", "linear_weight"} <= names(Faked(), torch.randn(X))
+    assert {"integers", "bias", "linear"} <= names(Decomposed(), torch.randn(X))
+    assert {"weight", "bias"} <= names(*in_training("conv"))

@@ -9,14 +9,13 @@ import numpy.typing as npt
 import torch
 
 from mlpress.calibration.weights.matrices import Matrices
-from mlpress.encoding import Affine, Dense, Encoding, Scatter, Sparse, decode
+from mlpress.encoding import Affine, Dense, Encoding, Scatter, Sparse, decode, spread
 from mlpress.errors import NotApplicableError
 from mlpress.fit.layout import Layout
 from mlpress.fit.quantize import quantize
 from mlpress.nn.calibration.gptq import GPTQOptions, gptq
 from mlpress.nn.calibration.grids import Grid, GridOptions
 from mlpress.nn.leaves import leaf
-from mlpress.nn.metadata.integers import spread
 from mlpress.recipe import Quantize
 
 Array = npt.NDArray[Any]

@@ -96,7 +96,8 @@ class Captured:
         states: In the order of the placeholders behind the inputs.
         parameters: All parameters by full name, unused ones and second names of shared ones included.
         buffers: All buffers by full name, likewise.
-        constants: Other tensors that the graph refers to: literals, and what was computed from constants.
+        constants: Other tensors that the graph refers to: literals, and what was computed from constants. One
+            called like a parameter was computed from it, and takes its place in the graph.
         dimensions: The open dimensions.
         mutated_inputs: Names of inputs that the model's code changes in place. The graph leaves them alone.
         seconds: Wall time of the stages, by name.

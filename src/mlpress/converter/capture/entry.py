@@ -20,7 +20,7 @@ from mlpress.converter.capture.examples import prepare
 from mlpress.converter.capture.expand import expand
 from mlpress.converter.capture.exporting import explain, export, functionalized
 from mlpress.converter.capture.fake_quantizers import observing_nothing
-from mlpress.converter.capture.fold import fold_constants
+from mlpress.converter.capture.fold import fold_constants, fold_rounded
 from mlpress.converter.capture.functional import make_functional, mutated_inputs
 from mlpress.converter.capture.kernels import shape_kernels
 from mlpress.converter.capture.program import Unlifted, unlift
@@ -71,6 +71,7 @@ def capture(
             for module in parts.modules.values():
                 _clean_module(module, rules)
     with _timed(seconds, "fold"):
+        fold_rounded(parts.graph, parts.tensors)
         fold_constants(parts.graph, parts.tensors)
         simplify(parts.graph)
     return _captured(program, parts, asked, mutated, seconds)

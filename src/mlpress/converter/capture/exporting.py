@@ -16,6 +16,7 @@ from torch.fx.experimental.symbolic_shapes import ConstraintViolationError, Guar
 from mlpress.converter.capture.decompositions import Decompositions
 from mlpress.converter.capture.errors import CaptureError, DataDependentError, SpecializedDimensionError
 from mlpress.converter.capture.examples import Examples
+from mlpress.converter.capture.fake_quantizers import rounding_only
 from mlpress.converter.capture.functional import can_make_functional
 from mlpress.converter.capture.repair import repaired
 from mlpress.converter.capture.source import is_torch
@@ -60,6 +61,7 @@ def functionalized(program: ExportedProgram, rules: Decompositions) -> ExportedP
         CaptureError: It was recorded in training mode.
     """
     check_mode(program.graph)
+    program = rounding_only(program)
     if _is_simple(program):
         return program
     with torch.no_grad():

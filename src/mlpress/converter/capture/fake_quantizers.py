@@ -1,4 +1,4 @@
-"""Modules of `torch.ao.quantization` that round as quantization will, without what they observe."""
+"""Fake quantization as `torch.ao.quantization` does it: what rounds, without what observes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+
+aten = torch.ops.aten
 
 
 @contextmanager
@@ -26,6 +29,40 @@ def observing_nothing(module: nn.Module) -> Iterator[None]:
     finally:
         for part in found:
             del part.__dict__["forward"]
+
+
+def rounding_only(program: ExportedProgram) -> ExportedProgram:
+    """A program in which fake quantizers only round, by the scales that they have; the given one stays.
+
+    A trace or an exported program has the operator that also observes whether or not its buffers let it.
+    """
+    fused = aten.fused_moving_avg_obs_fake_quant.default
+    if not program.graph.find_nodes(op="call_function", target=fused):
+        return program
+    graph = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    graph.output(graph.graph_copy(program.graph, copies))
+    for old, new in copies.items():
+        new.name = old.name
+    for node in graph.find_nodes(op="call_function", target=fused):
+        _only_round(program, node)
+    return program._update(fx.GraphModule(program.graph_module, graph), program.graph_signature)
+
+
+def _only_round(program: ExportedProgram, node: fx.Node) -> None:
+    """Makes an operator that observes and rounds one that rounds, or does nothing if it is switched off."""
+    x, _, enabled, _, _, scale, zero, _, low, high, axis, *flags = node.args
+    assert isinstance(enabled, fx.Node)
+    names = program.graph_signature.inputs_to_buffers
+    stored = program.state_dict.get(names.get(enabled.name, ""))
+    if stored is not None and not stored.any():
+        node.target, node.args = aten.clone.default, (x,)
+    elif flags and flags[0]:
+        node.target = aten.fake_quantize_per_channel_affine.default
+        node.args = (x, scale, zero, axis, low, high)
+    else:
+        node.target = aten.fake_quantize_per_tensor_affine.tensor_qparams
+        node.args = (x, scale, zero, low, high)
 
 
 def _rounded(part: Any, x: Tensor) -> Tensor:

@@ -49,6 +49,67 @@ def fold_constants(graph: fx.Graph, tensors: Tensors) -> None:
     graph.eliminate_dead_code()
 
 
+def fold_rounded(graph: fx.Graph, tensors: Tensors) -> None:
+    """Computes, in place, the weights that are rounded to integers, where they are more than a parameter.
+
+    While a network is trained, a weight is multiplied with the factors of the batch normalization behind it
+    before it is rounded. Only what is known now can be stored as integers. It takes the name of the parameter
+    that it is made of, if nothing else uses that.
+
+    Args:
+        graph: A functional graph.
+        tensors: What its `get_attr` nodes mean; constants are added to it.
+    """
+    stored = tensors.all()
+    for node in list(graph.nodes):
+        if node.op != "call_function" or not _rounds(node.target):
+            continue
+        source: Any = node.args[0]
+        made_of = _made_of(source)
+        if made_of is None or source.op == "get_attr":
+            continue
+        values: dict[fx.Node, Any] = {}
+        for part in made_of:
+            values[part] = stored[str(part.target)] if part.op == "get_attr" else _compute(part, values)
+        with graph.inserting_before(node):
+            folded = graph.get_attr(unique(source.name, tensors.attributes()))
+        folded.meta = dict(source.meta)
+        node.replace_input_with(source, folded)
+        graph.eliminate_dead_code()
+        folded.target = _name(made_of, source, graph, tensors) or folded.target
+        tensors.constants[str(folded.target)] = values[source].detach()
+
+
+def _rounds(target: Any) -> bool:
+    name = target._schema.name if isinstance(target, OpOverload) else ""
+    return name.startswith(("aten::fake_quantize_per_", "quantized_decomposed::quantize_per_"))
+
+
+def _made_of(source: fx.Node) -> list[fx.Node] | None:
+    """Returns the nodes that a value is computed from, in order, itself last; None if it takes a run."""
+    found: dict[fx.Node, None] = {}
+    stack = [source]
+    while stack:
+        node = stack[-1]
+        if node.op != "get_attr" and not _is_computable(node):
+            return None
+        waiting = [each for each in node.all_input_nodes if each not in found]
+        stack += waiting
+        if not waiting:
+            found[stack.pop()] = None
+    return list(found)
+
+
+def _name(made_of: list[fx.Node], source: fx.Node, graph: fx.Graph, tensors: Tensors) -> str | None:
+    used = {node.target for node in graph.find_nodes(op="get_attr")}
+    for node in made_of:
+        name = str(node.target)
+        parameter = None if name in used else tensors.parameters.get(name)
+        if parameter is not None and parameter.shape == source.meta["val"].shape:
+            return name
+    return None
+
+
 def _constant_nodes(graph: fx.Graph, tensors: Tensors) -> set[fx.Node]:
     roots = _foldable_tensors(tensors)
     constant: set[fx.Node] = set()

@@ -17,7 +17,8 @@ class Tensors:
     Attributes:
         parameters: All parameters, unused ones and second names of shared ones included.
         buffers: All buffers, likewise.
-        constants: Other tensors that the graph refers to.
+        constants: Other tensors that the graph refers to. One called like a parameter takes its place in
+            the graph.
     """
 
     parameters: dict[str, torch.Tensor]
@@ -25,8 +26,8 @@ class Tensors:
     constants: dict[str, torch.Tensor]
 
     def all(self) -> dict[str, torch.Tensor]:
-        """All of them by name."""
-        return self.constants | self.parameters | self.buffers
+        """All of them by name; a constant comes before what else has its name."""
+        return self.parameters | self.buffers | self.constants
 
     def attributes(self) -> set[str]:
         """Names that nothing else may have: of the tensors, of the modules that hold them, of methods."""

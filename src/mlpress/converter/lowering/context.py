@@ -102,6 +102,18 @@ class Context:
         """Appends a constant: an array, a number or a list."""
         return self.builder.constant(value, name or self._name("const"))
 
+    def successor(self, old: Value, value: Any) -> Value:
+        """Appends a constant that takes the name of one that it is computed from."""
+        name = old.name
+        constant = self.builder.inference.constant(old)
+        assert constant is not None
+        constant.name = old.name = self.builder.unique(f"{name}_before")
+        made = self.builder.constant(value, name)
+        made_constant = self.builder.inference.constant(made)
+        assert made_constant is not None
+        made_constant.name = made.name = name
+        return made
+
     def _scalar(self, size: torch.SymInt) -> Value:
         scalar = self.sizes.scalar(size)
         return scalar if isinstance(scalar, Value) else self.constant(number(scalar))

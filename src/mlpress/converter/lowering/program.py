@@ -153,7 +153,7 @@ class _Constants:
             return None
         key = (tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
         if tensor.numel() == 0 or key not in self._made:
-            encoding = self._encodings.get(name)
+            encoding = None if name in self._captured.constants else self._encodings.get(name)
             self._made[key] = self._builder.constant(dense(tensor) if encoding is None else encoding, name)
         return self._made[key]
 

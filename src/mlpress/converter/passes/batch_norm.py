@@ -7,19 +7,28 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from mlpress.bits import Tensor
 from mlpress.converter.passes.editor import Editor, shape_of
-from mlpress.mil import Operation, Value
+from mlpress.encoding import Affine, Dense, Encoding, Scatter, Sparse, decode
+from mlpress.mil import Operation, Value, canonical, why_illegal
 
 Array = npt.NDArray[Any]
 
 _LAYERS: Final = ("conv", "conv_transpose", "linear")
 _MOVES: Final = ("transpose", "reshape", "expand_dims", "squeeze")
+_SIMPLE: Final = ("mul", "real_div", "add", "sub")
+_SMALLEST: Final = float(np.finfo(np.float16).smallest_normal)
+"""Scales of integers below lose digits where a program is in float16."""
 
 
 def fold_batch_norm(editor: Editor) -> None:
-    """Folds `batch_norm` behind a convolution into its weights."""
+    """Folds `batch_norm` behind a convolution into its weights.
+
+    Products and sums by channel may stand between: in training, weights that are rounded are multiplied with
+    the factors of the normalization first, and the result is divided by them.
+    """
     for operation in editor.operations("batch_norm"):
-        layer = _layer_before(editor, operation.inputs["x"])
+        layer = _layer_behind_scales(editor, operation.inputs["x"])
         parts = [editor.dense(operation.inputs.get(name)) for name in ("mean", "variance", "gamma", "beta")]
         epsilon = editor.number(operation.inputs["epsilon"])
         mean, variance, gamma, beta = (None if part is None else part.astype(np.float64) for part in parts)
@@ -30,24 +39,41 @@ def fold_batch_norm(editor: Editor) -> None:
         _fold(editor, layer, operation, scale, shift)
 
 
+def _layer_behind_scales(editor: Editor, value: Any) -> Operation | None:
+    if (layer := _layer_before(editor, value)) is not None:
+        return layer
+    before = editor.maker(value, *_SIMPLE)
+    if before is None or not editor.used_once(value):
+        return None
+    _layer_behind_scales(editor, before.inputs["x"])
+    _fold_scale_or_shift(editor, before)
+    return _layer_before(editor, value)
+
+
 def fold_scales_and_shifts(editor: Editor) -> None:
     """Folds the product with or the sum of a constant by channel, behind a layer, into its weights."""
-    for operation in editor.operations("mul", "add", "sub"):
-        for source, other in (("x", "y"), ("y", "x")):
-            if operation.type == "sub" and source == "y":
-                continue
-            layer = _layer_before(editor, operation.inputs[source])
-            constant = editor.dense(operation.inputs[other])
-            if layer is None or constant is None:
-                continue
-            channels = _by_channel(constant, layer, operation.outputs[0])
-            if channels is None:
-                continue
-            one, zero = np.ones_like(channels), np.zeros_like(channels)
-            scale = channels if operation.type == "mul" else one
-            shift = zero if operation.type == "mul" else channels if operation.type == "add" else -channels
-            if _fold(editor, layer, operation, scale, shift):
-                break
+    for operation in editor.operations(*_SIMPLE):
+        _fold_scale_or_shift(editor, operation)
+
+
+def _fold_scale_or_shift(editor: Editor, operation: Operation) -> None:
+    for source, other in (("x", "y"), ("y", "x")):
+        if operation.type in ("sub", "real_div") and source == "y":
+            continue
+        layer = _layer_before(editor, operation.inputs[source])
+        constant = editor.dense(operation.inputs[other])
+        if layer is None or constant is None:
+            continue
+        channels = _by_channel(constant, layer, operation.outputs[0])
+        if channels is None or (operation.type == "real_div" and not channels.all()):
+            continue
+        scale, shift = np.ones_like(channels), np.zeros_like(channels)
+        if operation.type in ("mul", "real_div"):
+            scale = channels if operation.type == "mul" else 1 / channels
+        else:
+            shift = channels if operation.type == "add" else -channels
+        if _fold(editor, layer, operation, scale, shift):
+            return
 
 
 def fold_factors(editor: Editor) -> None:
@@ -62,8 +88,7 @@ def fold_factors(editor: Editor) -> None:
             if factor is None or factor.ndim or factor.dtype.kind != "f" or before is None:
                 continue
             layer = _layer_behind_moves(editor, value)
-            if layer is not None:
-                _scale(editor, layer, float(factor))
+            if layer is not None and _scale(editor, layer, float(factor)):
                 editor.take_over(before, operation)
                 break
 
@@ -79,18 +104,22 @@ def _layer_behind_moves(editor: Editor, value: Any) -> Operation | None:
     return next(filter(None, (_layer_behind_moves(editor, before.inputs[side]) for side in sides)), None)
 
 
-def _scale(editor: Editor, layer: Operation, factor: float) -> None:
-    for parameter in ("weight", "bias"):
-        array = editor.dense(layer.inputs.get(parameter))
-        if array is not None:
-            scaled = (array.astype(np.float64) * factor).astype(np.float32)
-            editor.rebind(layer, parameter, editor.successor(layer.inputs[parameter], scaled))
+def _scale(editor: Editor, layer: Operation, factor: float) -> bool:
+    weight = _scaled(editor, layer, np.full(_channels(editor, layer), factor))
+    if weight is None:
+        return False
+    editor.rebind(layer, "weight", editor.successor(layer.inputs["weight"], weight))
+    bias = editor.dense(layer.inputs.get("bias"))
+    if bias is not None:
+        scaled = (bias.astype(np.float64) * factor).astype(np.float32)
+        editor.rebind(layer, "bias", editor.successor(layer.inputs["bias"], scaled))
+    return True
 
 
 def _layer_before(editor: Editor, value: Any) -> Operation | None:
-    """Returns the layer that makes `value`, if nothing else uses it and its weights may change."""
+    """Returns the layer that makes `value`, if nothing else uses it and its weights are constants."""
     layer = editor.maker(value, *_LAYERS)
-    if layer is None or not editor.used_once(value) or editor.dense(layer.inputs["weight"]) is None:
+    if layer is None or not editor.used_once(value) or editor.constant(layer.inputs["weight"]) is None:
         return None
     return layer if "bias" not in layer.inputs or editor.dense(layer.inputs["bias"]) is not None else None
 
@@ -115,13 +144,13 @@ def _by_channel(constant: Array, layer: Operation, result: Value) -> Array | Non
 
 
 def _fold(editor: Editor, layer: Operation, operation: Operation, scale: Array, shift: Array) -> bool:
-    """Lets `layer` make scale * result + shift in place of `operation`."""
-    weight = editor.dense(layer.inputs["weight"])
-    assert weight is not None
-    bias = editor.dense(layer.inputs["bias"]) if "bias" in layer.inputs else None
+    """Lets `layer` make scale * result + shift in place of `operation`, if its weights can be scaled."""
     if bool(np.any(scale != 1)):
-        scaled = _scaled(layer, editor, weight.astype(np.float64), scale).astype(np.float32)
-        editor.rebind(layer, "weight", editor.successor(layer.inputs["weight"], scaled))
+        weight = _scaled(editor, layer, scale)
+        if weight is None:
+            return False
+        editor.rebind(layer, "weight", editor.successor(layer.inputs["weight"], weight))
+    bias = editor.dense(layer.inputs["bias"]) if "bias" in layer.inputs else None
     shifted = (0.0 if bias is None else bias.astype(np.float64)) * scale + shift
     if bias is not None or bool(np.any(shifted != 0)):
         narrow = shifted.astype(np.float32)
@@ -133,13 +162,61 @@ def _fold(editor: Editor, layer: Operation, operation: Operation, scale: Array, 
     return True
 
 
-def _scaled(layer: Operation, editor: Editor, weight: Array, scale: Array) -> Array:
-    if layer.type != "conv_transpose":
-        return weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
-    groups = int(editor.number(layer.inputs["groups"]) or 1)
-    by_group = weight.reshape(groups, -1, *weight.shape[1:])  # [groups, in, out, ...] of each group
-    factors = scale.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))
-    return (by_group * factors).reshape(weight.shape)
+def _weight(editor: Editor, layer: Operation) -> Encoding:
+    constant = editor.constant(layer.inputs["weight"])
+    assert constant is not None
+    assert isinstance(constant.data, Encoding)
+    return constant.data
+
+
+def _channels(editor: Editor, layer: Operation) -> int:
+    """Returns the number of output channels."""
+    shape = _weight(editor, layer).shape
+    return shape[1] * _groups(editor, layer) if layer.type == "conv_transpose" else shape[0]
+
+
+def _groups(editor: Editor, layer: Operation) -> int:
+    return int(editor.number(layer.inputs.get("groups")) or 1)
+
+
+def _scaled(editor: Editor, layer: Operation, factors: Array) -> Any:
+    """Returns the weights of a layer times factors of output channels; None if they have no such form."""
+    encoding = _weight(editor, layer)
+    transposed, groups = layer.type == "conv_transpose", _groups(editor, layer)
+    if isinstance(encoding, Dense):
+        weight = encoding.values.numpy().astype(np.float64)
+        if not transposed:
+            return (weight * factors.reshape(-1, *[1] * (weight.ndim - 1))).astype(np.float32)
+        by_group = weight.reshape(groups, -1, *weight.shape[1:])  # [groups, in, out, ...] of each group
+        by_channel = factors.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))
+        return (by_group * by_channel).reshape(weight.shape).astype(np.float32)
+    if transposed and groups > 1:
+        return None
+    made = _scaled_encoding(encoding, factors, int(transposed))
+    opset = editor.function.opset
+    return made if made is not None and why_illegal(canonical(made, opset), opset) is None else None
+
+
+def _scaled_encoding(encoding: Encoding, factors: Array, axis: int) -> Encoding | None:
+    """Returns integers with other scales, or kept values times factors; None for what has neither."""
+    match encoding:
+        case Scatter(source):
+            scaled = _scaled_encoding(source, factors, axis)
+            return None if scaled is None else Scatter(scaled)
+        case Sparse(mask, values) if values.dtype.is_float:
+            of_kept = factors[np.nonzero(mask.numpy())[axis]]
+            return Sparse(mask, Tensor.from_numpy((values.numpy() * of_kept).astype(np.float32)))
+        case Affine(Dense() | Sparse() as data, Dense() as scale, offset) if data.dtype.is_integer:
+            repeats = len(factors) // scale.shape[axis]
+            sizes = [-1 if each == axis else 1 for each in range(len(scale.shape))]
+            wide = decode(scale).astype(np.float64).repeat(repeats, axis) * factors.reshape(sizes)
+            if not wide.all() or np.abs(wide).min() < _SMALLEST:
+                return None
+            moved = None
+            if offset is not None:
+                moved = Dense(Tensor.from_numpy(decode(offset).repeat(repeats, axis), offset.dtype))
+            return Affine(data, Dense(Tensor.from_numpy(wide.astype(np.float32))), moved)
+    return None
 
 
 def _name(operand: Any) -> str:

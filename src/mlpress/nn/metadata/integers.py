@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlpress.bits import INT4, INT8, UINT4, UINT8, DType
+from mlpress.encoding import spread
 from mlpress.errors import EncodingError
 
 Array = npt.NDArray[Any]
@@ -82,17 +83,3 @@ def of_rank(array: Array, rank: int, name: str) -> Array:
     if array.ndim > rank:
         raise EncodingError(f"{name} has shape {array.shape}; allowed: {rank} axes at most")
     return array.reshape(*array.shape, *(1,) * (rank - array.ndim))
-
-
-def spread(blocks: Array, shape: tuple[int, ...]) -> Array:
-    """Repeats one value for each block so that there is one for each element.
-
-    Raises:
-        EncodingError: The blocks do not divide the shape.
-    """
-    for axis, (count, size) in enumerate(zip(blocks.shape, shape, strict=True)):
-        if not count or size % count:
-            raise EncodingError(f"{blocks.shape} blocks do not divide shape {shape}")
-        if count not in (1, size):
-            blocks = blocks.repeat(size // count, axis=axis)
-    return np.broadcast_to(blocks, shape)

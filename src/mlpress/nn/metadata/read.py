@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mlpress.bits import DType, dtype_of, unsigned
-from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, Sparse, decode, to_vectors
+from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, Sparse, decode, spread, to_vectors
 from mlpress.errors import EncodingError
 from mlpress.nn.leaves import dense, leaf
 from mlpress.nn.metadata.buffers import Kind, Metadata
-from mlpress.nn.metadata.integers import find_integers, of_rank, spread
+from mlpress.nn.metadata.integers import find_integers, of_rank
 from mlpress.nn.metadata.palettes import Palette, find_indices
 
 Array = npt.NDArray[Any]

@@ -11,8 +11,9 @@ import torch
 from mlpress import bits
 from mlpress.bits import DType, Tensor
 from mlpress.converter.lowering.context import Context
+from mlpress.converter.lowering.errors import LoweringError
 from mlpress.converter.lowering.registry import lowers
-from mlpress.encoding import Affine, Dense, Encoding
+from mlpress.encoding import Affine, Dense, Encoding, spread
 from mlpress.mil import Literal, Opset, TensorType, Value, canonical, why_illegal
 
 _Array = npt.NDArray[Any]
@@ -37,7 +38,7 @@ def fake_per_channel(
     if constant is not None and not isinstance(constant.data, Literal | Dense):
         return x  # a weight that is stored as integers is on this grid already
     integers = _quantized(context, x, scale, zero, axis, low, high)
-    return _dequantized(context, integers, scale, zero, axis, low, high, x.name)
+    return _dequantized(context, integers, scale, zero, axis, low, high)
 
 
 @lowers(f"{_DECOMPOSED}.quantize_per_tensor.default", f"{_DECOMPOSED}.quantize_per_tensor.tensor")
@@ -70,7 +71,7 @@ def from_integers(
 ) -> Value:
     """``scale * (x - zero)``."""
     del dtype, out_dtype
-    return _dequantized(context, x, scale, zero, None, low, high, x.name)
+    return _dequantized(context, x, scale, zero, None, low, high)
 
 
 @lowers(f"{_DECOMPOSED}.dequantize_per_channel.default")
@@ -88,7 +89,48 @@ def from_integers_per_channel(
 ) -> Value:
     """The same with a scale and a zero point for each index along an axis."""
     del dtype, out_dtype
-    return _dequantized(context, x, scale, zero, axis, low, high, x.name)
+    return _dequantized(context, x, scale, zero, axis, low, high)
+
+
+@lowers(f"{_DECOMPOSED}.quantize_per_channel_group.default")
+def per_group(
+    context: Context, x: Value, scales: Any, zeros: Any, low: int, high: int, dtype: Any, group_size: int
+) -> Value:
+    """The integers of a weight, with a scale and a zero point for each `group_size` elements of a row."""
+    del dtype, group_size
+    values, factors, middle = context.array(x), _known(context, scales), _known(context, zeros, 0)
+    if values is None or factors is None or middle is None:
+        raise LoweringError(f"{x.name!r} is no constant; only weights can be rounded in groups")
+    factors, middle = (_of_blocks(each, values, factors.size) for each in (factors, middle))
+    # The order of torch's own steps, so that ties go the same way.
+    steps = values * spread(1 / factors, values.shape) + spread(middle, values.shape)
+    return context.successor(x, np.rint(steps).clip(low, high).astype(np.int32))
+
+
+@lowers(f"{_DECOMPOSED}.dequantize_per_channel_group.default")
+def from_integers_per_group(
+    context: Context,
+    x: Value,
+    scales: Any,
+    zeros: Any,
+    low: int,
+    high: int,
+    dtype: Any,
+    group_size: int,
+    out_dtype: Any,
+) -> Value:
+    """``scale * (x - zero)``, with a scale and a zero point for each `group_size` elements of a row."""
+    del dtype, group_size, out_dtype
+    integers, factors, middle = context.array(x), _known(context, scales), _known(context, zeros, 0)
+    if integers is None or factors is None or middle is None:
+        raise LoweringError(f"{x.name!r} is no constant; only weights can be rounded in groups")
+    factors, middle = (_of_blocks(each, integers, factors.size) for each in (factors, middle))
+    return context.successor(x, _weight(context.opset, integers, factors, middle, low, high))
+
+
+def _of_blocks(parameters: _Array, weight: _Array, count: int) -> _Array:
+    """Returns scales or zero points as one for each group of each row of a weight."""
+    return np.broadcast_to(parameters.reshape(-1), (count,)).reshape(len(weight), -1)
 
 
 def _quantized(
@@ -97,7 +139,7 @@ def _quantized(
     """Returns integers: of 8 bits by `quantize` where that is possible, else as numbers of another type."""
     factor, middle, values = _known(context, scale), _known(context, zero, 0), context.array(x)
     if values is not None and factor is not None and middle is not None:
-        return context.constant(_integers(values, factor, middle, axis, low, high), x.name)
+        return context.successor(x, _integers(values, factor, middle, axis, low, high))
     whole = next((limits for limits in _TYPES if limits[0] <= low and high <= limits[1]), None)
     cut = whole != (low, high)
     if (
@@ -124,12 +166,13 @@ def _dequantized(
     axis: int | None,
     low: int,
     high: int,
-    name: str,
 ) -> Value:
     factor, middle = _known(context, scale), _known(context, zero, 0)
     stored = context.array(integers)
     if stored is not None and factor is not None and middle is not None:
-        return context.constant(_weight(context.opset, stored, factor, middle, axis, low, high), name)
+        scales = np.asarray(_spread(torch.tensor(factor).float(), stored.ndim, axis))
+        zeros = np.asarray(_spread(torch.tensor(middle), stored.ndim, axis))
+        return context.successor(integers, _weight(context.opset, stored, scales, zeros, low, high))
     kind = integers.type.dtype.storage.type if isinstance(integers.type, TensorType) else None
     if factor is not None and middle is not None and kind in _TYPES.values():
         return context.result("dequantize", input=integers, **_parameters(factor, middle, kind, axis))
@@ -156,13 +199,11 @@ def _integers(values: _Array, scale: _Array, zero: _Array, axis: int | None, low
     return np.asarray(steps.round().to(torch.int32))
 
 
-def _weight(
-    opset: Opset, integers: _Array, scale: _Array, zero: _Array, axis: int | None, low: int, high: int
-) -> Encoding:
-    """Returns the encoding of a weight; dense where the opset has none for it."""
-    rank = integers.ndim
-    scales = np.asarray(_spread(torch.tensor(scale).float(), rank, axis))
-    zeros = np.asarray(_spread(torch.tensor(zero), rank, axis))
+def _weight(opset: Opset, integers: _Array, scales: _Array, zeros: _Array, low: int, high: int) -> Encoding:
+    """Returns the encoding of a weight; dense where the opset has none for it.
+
+    Scales and zero points have the rank of the weight, and a size that divides its own.
+    """
     for dtype in _NARROWEST_FIRST:
         if dtype.low <= low and high <= dtype.high:
             made = Affine(
@@ -172,7 +213,8 @@ def _weight(
             )
             if opset >= Opset.CoreML6 and why_illegal(canonical(made, opset), opset) is None:
                 return made
-    return Dense(Tensor.from_numpy(((integers - zeros) * scales).astype(np.float32)))
+    wide, centre = (spread(each, integers.shape) for each in (scales, zeros))
+    return Dense(Tensor.from_numpy(((integers - centre) * wide).astype(np.float32)))
 
 
 def _stored(integers: _Array, dtype: DType) -> Dense:
