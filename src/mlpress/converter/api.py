@@ -22,6 +22,7 @@ from mlpress.converter.lowering.program import lower
 from mlpress.converter.overflow import leaving_range
 from mlpress.converter.passes.pipeline import clean, prepare_float16, simplify
 from mlpress.converter.passes.precision import PrecisionReport, Selector, set_precision
+from mlpress.converter.ranks import check_ranks
 from mlpress.converter.selection import selector
 from mlpress.converter.targets import AvailableTarget, ComputePrecision, FP16ComputePrecision
 from mlpress.errors import MlpressError
@@ -104,6 +105,7 @@ def convert(
         program = _program(captured, opset, wanted, outputs)
         function = program.functions["main"]
         report = _in_precision(function, wanted, wants_float16, overflows)
+        check_ranks(function, captured)
         shown = _by_name(function, outputs)
         set_outputs(function, shown)
         if classifier_config is not None:

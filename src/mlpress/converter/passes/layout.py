@@ -190,7 +190,7 @@ def slices_of_products(editor: Editor) -> None:
     for operation in list(editor.operations("reshape")):
         source: Any = operation.inputs["x"]
         before, after = shape_of(source), shape_of(operation.outputs[0])
-        if None in before or None in after:
+        if None in before or None in after or not before:
             continue
         axis = _split_axis(before, after)
         if axis is not None and editor.used_once(operation.outputs[0]):

@@ -27,6 +27,7 @@ from mlpress.converter.passes.normalizations import (
     rms_norm_in_range,
 )
 from mlpress.converter.passes.products import absorb_transposes, fold_scalars, make_linear
+from mlpress.converter.passes.wide import narrow_operations
 from mlpress.mil import Function
 
 Pass = Callable[[Editor], None]
@@ -69,6 +70,9 @@ _FUSE: Final[tuple[Pass, ...]] = (
     remove_identities,
     fold_scales_and_shifts,
     fold_factors,
+    narrow_operations,
+    remove_dead,
+    remove_identities,
 )
 
 

@@ -12,6 +12,11 @@ from mlpress.converter.passes.moves import Move, Reshape, Shape, Transpose, merg
 MAX_RANK: Final = 5
 
 
+def product(sizes: Sequence[int | None]) -> int | None:
+    """Returns the product of sizes, None if one of them is open."""
+    return None if None in sizes else math.prod(size or 0 for size in sizes)
+
+
 def with_few_axes(start: Shape, moves: Sequence[Move]) -> list[Move] | None:
     """Returns moves that do what `moves` do to a tensor of shape `start` through at most five axes.
 
@@ -19,22 +24,22 @@ def with_few_axes(start: Shape, moves: Sequence[Move]) -> list[Move] | None:
     to swap two of four groups of axes.
 
     Returns:
-        None if sizes are open, or the first or last shape has more axes itself.
+        None if more than one size is open, or the first or last shape has more axes itself.
     """
     shapes = [shape_after(start, moves[:index]) for index in range(len(moves) + 1)]
-    if any(None in shape for shape in shapes) or len(start) > MAX_RANK or len(shapes[-1]) > MAX_RANK:
+    if any(shape.count(None) > 1 for shape in shapes) or len(start) > MAX_RANK or len(shapes[-1]) > MAX_RANK:
         return None
     made: list[Move] = []
     for move, before, after in zip(moves, shapes, shapes[1:], strict=False):
         if isinstance(move, Reshape):
             made.append(move)
         else:
-            made += _narrow(before, move)
+            made += narrowed(before, move)
             made.append(Reshape(after))
     return list(merged(start, made))
 
 
-def _narrow(before: Shape, transpose: Transpose) -> list[Move]:
+def narrowed(before: Shape, transpose: Transpose) -> list[Move]:
     """Returns moves that put the elements of a tensor of shape `before` into the order of a transpose."""
     if len(before) <= MAX_RANK:
         return [transpose]
@@ -46,14 +51,9 @@ def _narrow(before: Shape, transpose: Transpose) -> list[Move]:
     for place, axis in enumerate(perm):
         now = order.index(axis)
         if now != place:
-            sizes = [
-                [shape[i] for i in part]
-                for part in (order[:place], order[place:now], [axis], order[now + 1 :])
-            ]
-            moves += [
-                Reshape(tuple(math.prod(size or 0 for size in part) for part in sizes)),
-                Transpose((0, 2, 1, 3)),
-            ]
+            parts = order[:place], order[place:now], [axis], order[now + 1 :]
+            sizes = tuple(product([shape[i] for i in part]) for part in parts)
+            moves += [Reshape(sizes), Transpose((0, 2, 1, 3))]
             order.insert(place, order.pop(now))
     return moves
 
@@ -68,5 +68,5 @@ def _grouped(before: Shape, perm: Sequence[int]) -> tuple[Shape, tuple[int, ...]
         else:
             runs.append([axis])
     ordered = sorted(runs)
-    shape = tuple(math.prod(before[axis] or 0 for axis in run) for run in ordered)
+    shape = tuple(product([before[axis] for axis in run]) for run in ordered)
     return shape, tuple(ordered.index(run) for run in runs)
