@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mlpress.cli.arguments import Output, require_writable
+from mlpress.cli.arguments import Json, Output, require_writable
 from mlpress.cli.progress import progress_bar
+from mlpress.cli.render import emit, print_json
 
 
 def convert(
@@ -35,14 +40,25 @@ def convert(
         str, typer.Option(metavar="RELEASE", help="Oldest system to run on: iOS15 to iOS26, macOS12 ...")
     ] = "iOS16",
     precision: Annotated[str, typer.Option(metavar="DTYPE", help="float16 or float32.")] = "float16",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz|DIR",
+            help="Run on samples; what leaves float16's range there stays in float32. Arrays by input name; "
+            "one more axis than the input, the first, counts samples.",
+        ),
+    ] = None,
+    json: Json = False,
 ) -> None:
     """Convert a PyTorch model; this needs PyTorch.
 
-    The model is a module, traced or not, or an exported program, which needs no --input.
+    The model is a module, traced or not, or an exported program, which needs no --input. What does not
+    compute in float16 is printed, with the reasons.
     """
     require_writable(output)
     from mlpress.converter.targets import AvailableTarget, ComputePrecision
     from mlpress.errors import MlpressError
+    from mlpress.verification import read_samples
 
     described = [_parse_input(text) for text in inputs or ()]
     if target not in AvailableTarget.__members__:
@@ -55,14 +71,31 @@ def convert(
         advance(1, 3, "converting")
         from mlpress.converter import convert as convert_model
 
-        made = convert_model(
-            model,
-            inputs=described or None,
-            minimum_deployment_target=AvailableTarget[target],
-            compute_precision=ComputePrecision(precision),
-        )
+        with _unlogged("mlpress.converter.api"):  # the report, which is printed below
+            made = convert_model(
+                model,
+                inputs=described or None,
+                minimum_deployment_target=AvailableTarget[target],
+                compute_precision=ComputePrecision(precision),
+                samples=None if data is None else lambda made: read_samples(data, made.interface),
+            )
         advance(2, 3, "saving")
         made.save(output)
+    report = made.conversion_report
+    if json:
+        print_json(asdict(report))
+    elif str(report):
+        emit(str(report))
+
+
+@contextmanager
+def _unlogged(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = False
 
 
 def _make(factory: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from torch import nn
@@ -51,7 +51,7 @@ def convert(
     pass_pipeline: None = None,
     states: Sequence[StateType] | None = None,
     *,
-    samples: Samples | None = None,
+    samples: Samples | Callable[[MLModel], Samples] | None = None,
     progress: Progress | None = None,
 ) -> MLModel:
     """Converts a PyTorch model; the result's ``conversion_report`` says what does not compute in float16.
@@ -77,7 +77,8 @@ def convert(
             checked.
         samples: Inputs by name, as `MLModel.predict` takes them: any iterable, read once. The program runs
             on them here, and what leaves float16's range stays in float32. A list of dictionaries is a
-            sequence for a model with states. Values inside the blocks of control flow are not looked at.
+            sequence for a model with states. Values inside the blocks of control flow are not looked at. Or
+            a function that makes them for the model in float16, whose inputs have their names and shapes.
         progress: Called as ``progress(done, total, name)`` after each sample.
 
     Raises:
@@ -117,7 +118,8 @@ def convert(
 
     made = made_with({})
     if samples is not None and made.conversion_report is not None:
-        overflows = leaving_range(made, samples, made.conversion_report.clamped, progress)
+        given = samples(made) if callable(samples) else samples
+        overflows = leaving_range(made, given, made.conversion_report.clamped, progress)
         made = made_with(overflows) if overflows else made
     _log(made.conversion_report)
     if package_dir is not None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mlpress import MLModel
+from mlpress.runtime import RunOptions
 from tests.unit.cli.conftest import Run
 
 FACTORY = """
@@ -16,6 +18,13 @@ def make():
 
 def exported():
     return torch.export.export(make(), (torch.zeros(1, 4),))
+
+class Squares(torch.nn.Module):
+    def forward(self, x):
+        return (x * x).sqrt() + x
+
+def squares():
+    return Squares()
 """
 
 
@@ -42,6 +51,26 @@ def test_an_exported_program_needs_no_input(run: Run, folder: Path) -> None:
     assert MLModel(folder / "net.mlpackage").get_spec().specificationVersion == 9
 
 
+SQUARES = ("convert", "nets_to_convert:squares", "-o", "net.mlpackage", "--input", "1,4")
+
+
+def test_what_overflows_on_samples_stays_in_float32_and_is_printed(run: Run, folder: Path) -> None:
+    np.savez(folder / "samples.npz", x=np.linspace(1, 300, 12, dtype=np.float32).reshape(3, 1, 4))
+    assert run(*SQUARES).out == ""
+    done = run(*SQUARES, "--data", "samples.npz")
+    assert (done.code, done.err) == (0, "")
+    first, second = done.out.splitlines()
+    assert first == "mul stays in float32: its result reaches 90000 on the samples, beyond float16's range"
+    assert second == "sqrt stays in float32: x reaches 90000 on the samples"
+    report = json.loads(run(*SQUARES, "--data", "samples.npz", "--json").out)
+    assert list(report["islands"]) == ["mul", "sqrt"]
+    assert report["clamped"] == {}
+    model = MLModel(folder / "net.mlpackage")
+    model.run_options = RunOptions(precision="float16")
+    (found,) = model.predict({"x": np.full((1, 4), 300, np.float32)}).values()
+    np.testing.assert_array_equal(found, 600)
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -51,6 +80,11 @@ def test_an_exported_program_needs_no_input(run: Run, folder: Path) -> None:
         (["nets_to_convert:make"], "inputs is not given"),
         (["nets_to_convert:make", "--target", "iOS99"], "allowed: iOS13"),
         (["nets_to_convert:make", "--precision", "int8"], "allowed: float16, float32"),
+        (["nets_to_convert:make", "--input", "1,4", "--data", "no.npz"], "no.npz"),
+        (
+            ["nets_to_convert:make", "--input", "1,4", "--data", "no.npz", "--precision", "float32"],
+            "nothing can leave its range",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(run: Run, folder: Path, arguments: list[str], message: str) -> None:

@@ -42,8 +42,11 @@ def dtypes(model: MLModel) -> dict[str, bits.DType]:
     return {node.type: node.outputs[0].type.dtype for node in operations if isinstance(node, Operation)}
 
 
-def test_what_overflows_and_what_takes_it_stay_in_float32() -> None:
-    model = converted(Squares(), [SAMPLE])
+@pytest.mark.parametrize(
+    "samples", [[SAMPLE], lambda model: [dict.fromkeys(model.interface.inputs, SAMPLE["x"])]]
+)
+def test_what_overflows_and_what_takes_it_stay_in_float32(samples: Any) -> None:
+    model = converted(Squares(), samples)
     np.testing.assert_allclose(in_float16(model), 200 * 201**0.5 + 200, rtol=1e-3)
     found = dtypes(model)
     assert found["relu"] == found["sqrt"] == bits.FLOAT32

@@ -107,7 +107,8 @@ def _merged(shape: Shape, groups: list[list[int]]) -> list[int | None]:
 
 def _spread(site: Site, value: Any, shape: Shape, out: Shape) -> Value:
     """Repeats a tensor, one axis after another, until it has the shape `out`."""
-    current, sizes = value, list(shape)
+    current: Value = value
+    sizes = list(shape)
     for axis, size in enumerate(out):
         if sizes[axis] == size:
             continue
