@@ -82,6 +82,7 @@ def convert(
         advance(2, 3, "saving")
         made.save(output)
     report = made.conversion_report
+    assert report is not None  # `convert` has made the model
     if json:
         print_json(asdict(report))
     elif str(report):

@@ -157,7 +157,8 @@ def _nbytes(value: Any) -> float:
     if not isinstance(value, torch.Tensor):
         return 0
     static = all(isinstance(size, int) for size in value.shape)
-    return value.nbytes if static else math.inf
+    # Its own property asks for the strides, which may depend on a position that a run alone tells.
+    return math.prod(value.shape) * value.itemsize if static else math.inf
 
 
 def _is_needed(node: fx.Node, constant: set[fx.Node]) -> bool:

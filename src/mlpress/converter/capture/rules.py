@@ -120,6 +120,14 @@ def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) 
     return result
 
 
+def _bilinear(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Decomposes `aten::bilinear`, of (..., n), (..., m) and (outputs, n, m)."""
+    outputs, inputs, others = weight.shape
+    matrices = torch.matmul(x, weight.permute(1, 0, 2).reshape(inputs, outputs * others))
+    result = torch.matmul(matrices.unflatten(-1, (outputs, others)), y.unsqueeze(-1)).squeeze(-1)
+    return result if bias is None else result + bias
+
+
 def _select_scatter(x: Tensor, source: Tensor, dim: int, index: int) -> Tensor:
     """Decomposes `aten::select_scatter`; torch's rule compares all positions with the index."""
     start = index + x.shape[dim] if index < 0 else index
@@ -130,5 +138,6 @@ RULES: Final[dict[OpOverload[..., Any], Callable[..., Any]]] = {
     torch.ops.aten._native_multi_head_attention.default: _multi_head_attention,
     torch.ops.aten._transformer_encoder_layer_fwd.default: _encoder_layer,
     torch.ops.aten._convolution.default: _convolution,
+    torch.ops.aten.bilinear.default: _bilinear,
     torch.ops.aten.select_scatter.default: _select_scatter,
 }

@@ -15,14 +15,15 @@ def interpolation_weights(mode: str, old: int, new: int, factor: float, align_co
     """Returns a float32 matrix [new, old].
 
     Args:
-        mode: ``"nearest"``, or ``"linear"`` or ``"cubic"``, alone or with ``"_antialias"``.
+        mode: ``"nearest"``, ``"nearest_exact"``, or ``"linear"`` or ``"cubic"``, alone or with ``"_antialias"``.
         old: Number of pixels.
         new: Number of pixels afterwards.
         factor: What a new position is divided by to find where it comes from.
         align_corners: Whether the first and last pixels stay where they are; `factor` has no effect then.
     """
-    if mode == "nearest":
-        source = np.floor(np.arange(new, dtype=np.float32) * np.float32(1 / factor)).astype(int)
+    if mode.startswith("nearest"):
+        places = np.arange(new, dtype=np.float32) + np.float32(0.5 if mode == "nearest_exact" else 0)
+        source = np.floor(places * np.float32(1 / factor)).astype(int)
         return _scattered(source.clip(0, old - 1)[:, None], np.ones((new, 1)), old)
     if align_corners:
         step = (old - 1) / (new - 1) if new > 1 else 0.0

@@ -33,7 +33,7 @@ def arithmetic(context: Context, kind: str, x: Operand, y: Operand) -> Value:
     return context.result(kind, x=context.cast(x, dtype), y=context.cast(y, dtype))
 
 
-@lowers("aten.add.Tensor", "aten.add.Scalar")
+@lowers("aten.add.Tensor")
 def add(context: Context, x: Operand, y: Operand, *, alpha: Operand = 1) -> Value:
     """`x + alpha * y`; of bools, whether one of them is set."""
     if context.expected.dtype is torch.bool:
@@ -41,10 +41,22 @@ def add(context: Context, x: Operand, y: Operand, *, alpha: Operand = 1) -> Valu
     return arithmetic(context, "add", x, _scaled(context, y, alpha))
 
 
-@lowers("aten.sub.Tensor", "aten.sub.Scalar")
+@lowers("aten.sub.Tensor")
 def sub(context: Context, x: Operand, y: Operand, *, alpha: Operand = 1) -> Value:
     """`x - alpha * y`."""
     return arithmetic(context, "sub", x, _scaled(context, y, alpha))
+
+
+@lowers("aten.add.Scalar")
+def add_number(context: Context, x: Operand, y: Operand, alpha: Operand = 1) -> Value:
+    """`x + alpha * y`."""
+    return add(context, x, y, alpha=alpha)
+
+
+@lowers("aten.sub.Scalar")
+def sub_number(context: Context, x: Operand, y: Operand, alpha: Operand = 1) -> Value:
+    """`x - alpha * y`."""
+    return sub(context, x, y, alpha=alpha)
 
 
 @lowers("aten.rsub.Tensor", "aten.rsub.Scalar")

@@ -72,7 +72,7 @@ def _by_vector(mode: str) -> Callable[..., Value]:
             context, x, mode, align_corners, _axes(context, x, None if sizes is not None else scales)
         )
 
-    return plain if mode == "nearest" else with_corners
+    return plain if mode.startswith("nearest") else with_corners
 
 
 def _by_sizes(mode: str) -> Callable[..., Value]:
@@ -88,13 +88,16 @@ def _by_sizes(mode: str) -> Callable[..., Value]:
         del sizes
         return _resized(context, x, mode, align_corners, _axes(context, x, scales))
 
-    return plain if mode == "nearest" else with_corners
+    return plain if mode.startswith("nearest") else with_corners
 
 
 for _name, _mode in {
     "upsample_nearest1d": "nearest",
     "upsample_nearest2d": "nearest",
     "upsample_nearest3d": "nearest",
+    "_upsample_nearest_exact1d": "nearest_exact",
+    "_upsample_nearest_exact2d": "nearest_exact",
+    "_upsample_nearest_exact3d": "nearest_exact",
     "upsample_linear1d": "linear",
     "upsample_bilinear2d": "linear",
     "upsample_trilinear3d": "linear",
@@ -116,7 +119,7 @@ def _resized(context: Context, x: Value, mode: str, align_corners: bool, axes: S
 def _image(context: Context, x: Value, mode: str, align_corners: bool, axes: Sequence[_Axis]) -> Value:
     factors = [axis.factor for axis in axes]
     simple = len(axes) == 2 and (align_corners or all(axis.is_plain for axis in axes))
-    if simple and mode == "nearest" and all(factor == int(factor) for factor in factors):
+    if simple and mode.startswith("nearest") and all(factor == int(factor) for factor in factors):
         return context.op(
             "upsample_nearest_neighbor",
             x=x,
