@@ -23,14 +23,14 @@ _NOT_PURE: Final = (
     "random_normal",
     "random_uniform",
 )
-_LARGE: Final = 1 << 16
-"""Bytes from which on a result must not be larger than the operands."""
+_LARGE: Final = 4 << 20
+"""Bytes from which on a result must not be larger than the operands; biases by relative position are below."""
 
 
 def fold_constants(editor: Editor) -> None:
     """Replaces operations whose operands are all constants by what they make.
 
-    Compressed constants are left alone, and so are results that would make the model larger.
+    Compressed constants are left alone, and so are results that would make the model much larger.
     """
     for operation in editor.operations():
         if operation.type in _NOT_PURE or operation.blocks or not _is_constant(editor, operation):

@@ -201,6 +201,38 @@ def test_attention_is_recognised_with_any_scale(scale: float, masked: bool) -> N
     assert old.count("matmul") == 2 and "mul" not in old  # the scale went into the weights
 
 
+class RelativePositions(nn.Module):
+    """Adds a bias for each pair of 128 places to scores; a table has one for each distance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(255, 4))
+        places = torch.arange(128)
+        self.register_buffer("distances", (places[:, None] - places + 127).view(-1))
+
+    def forward(self, scores: Tensor) -> Tensor:
+        return scores + self.table[self.distances].view(128, 128, 4).permute(2, 0, 1)
+
+
+def test_biases_of_relative_positions_are_constants() -> None:
+    assert operations(simplified(RelativePositions(), (torch.randn(1, 4, 128, 128),))) == ["add"]
+
+
+class Repeated(nn.Module):
+    """Multiplies by a matrix of 8 MB that is one row, repeated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.row = nn.Parameter(torch.randn(1, 2048))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.row.expand(1024, 2048)
+
+
+def test_what_would_make_the_model_much_larger_is_computed_when_it_runs() -> None:
+    assert operations(simplified(Repeated(), (torch.randn(2, 1024),))) == ["tile", "matmul"]
+
+
 def test_queries_keys_and_values_of_one_layer_are_split_from_its_result() -> None:
     attention = nn.MultiheadAttention(8, 2, batch_first=True)
     attend = Sequence2(attention, lambda x: x)
