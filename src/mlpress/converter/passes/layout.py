@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from mlpress.converter.passes.editor import Editor, shape_of, typed_like
-from mlpress.converter.passes.moves import Move, Reshape, Shape, Transpose, shape_after, shortest
+from mlpress.converter.passes.moves import Move, Reshape, Shape, Transpose, keeps_axes, shape_after, shortest
 from mlpress.converter.passes.rank import MAX_RANK, with_few_axes
-from mlpress.mil import Operation, Value
+from mlpress.mil import Operand, Operation, Value
 
 _KINDS: Final = ("transpose", "reshape", "expand_dims", "squeeze")
 
@@ -43,6 +46,11 @@ _ELEMENTWISE: Final = [
     "square",
     "tanh",
 ]
+
+_WITH_CONSTANT: Final = ("add", "maximum", "minimum", "mul", "real_div", "sub")
+"""Elementwise, too, where one side is a constant."""
+
+_PASSED: Final = (*_ELEMENTWISE, *_WITH_CONSTANT, "linear", "layer_norm")
 
 
 def shorten_moves(editor: Editor) -> None:
@@ -121,7 +129,7 @@ def sink_moves(editor: Editor) -> None:
     """Lets moves pass operations that work on each element or row, so that they meet other moves."""
     for operation in list(editor.operations(*_KINDS)):
         while True:
-            follower = editor.only_user(operation.outputs[0], *_ELEMENTWISE, "linear", "layer_norm")
+            follower = editor.only_user(operation.outputs[0], *_PASSED)
             if follower is None or not _passes(editor, operation, follower):
                 break
             moved = _swap(editor, operation, follower)
@@ -139,6 +147,8 @@ def _passes(editor: Editor, operation: Operation, follower: Operation) -> bool:
         return False
     if follower.type in _ELEMENTWISE:
         return True
+    if follower.type in _WITH_CONSTANT:
+        return _constant_before(editor, operation, follower) is not None
     if follower.type == "layer_norm":
         axes = [axis % len(after) for axis in editor.literal(follower, "axes")]
         if axes != [len(after) - 1]:
@@ -156,12 +166,33 @@ def _meets_a_move(editor: Editor, operation: Operation) -> bool:
             return False
         if follower.type in _KINDS:
             return True
-        if (
-            follower.type not in (*_ELEMENTWISE, "linear", "layer_norm")
-            or follower.inputs.get("x") is not operation.outputs[0]
-        ):
+        if follower.type not in _PASSED or _source(editor, follower) is not operation.outputs[0]:
             return False
         operation = follower
+
+
+def _source(editor: Editor, operation: Operation) -> Operand | tuple[Operand, ...]:
+    """Returns the operand whose elements an operation works on, beside constants."""
+    swapped = operation.type in _WITH_CONSTANT and editor.constant(operation.inputs["x"]) is not None
+    return operation.inputs["y" if swapped else "x"]
+
+
+def _constant_before(editor: Editor, move: Operation, follower: Operation) -> npt.NDArray[Any] | None:
+    """Returns the constant that `follower` has to take if it stands before `move`; None if there is none."""
+    source, moved = shape_of(move.inputs["x"]), shape_of(move.outputs[0])
+    x, y = follower.inputs["x"], follower.inputs["y"]
+    constant = editor.dense(y if _source(editor, follower) is x else x)
+    if constant is None or shape_of(follower.outputs[0]) != moved:
+        return None
+    if constant.ndim == 0:
+        return constant
+    whole = constant.reshape((1,) * (len(moved) - constant.ndim) + constant.shape)
+    if move.type == "transpose":
+        return whole.transpose(np.argsort(editor.literal(move, "perm")))
+    if not keeps_axes(source, moved):
+        return None
+    sizes = iter(size for size, other in zip(whole.shape, moved, strict=True) if other != 1)
+    return whole.reshape([1 if size == 1 else next(sizes) for size in source])
 
 
 def _swap(editor: Editor, operation: Operation, follower: Operation) -> Operation | None:
@@ -174,9 +205,15 @@ def _swap(editor: Editor, operation: Operation, follower: Operation) -> Operatio
     inner_shape = (
         (*shape_of(source)[:-1], shape_of(result)[-1]) if follower.type == "linear" else shape_of(source)
     )
-    operands: dict[str, Any] = {**follower.inputs, "x": source}
+    beside = "y" if _source(editor, follower) is follower.inputs["x"] else "x"
+    operands: dict[str, Any] = {**follower.inputs, "x" if beside == "y" else "y": source}
     if follower.type == "layer_norm":
         operands["axes"] = [len(inner_shape) - 1]
+    if follower.type in _WITH_CONSTANT:
+        constant = _constant_before(editor, operation, follower)
+        assert constant is not None
+        if constant.shape != shape_of(operands[beside]):
+            operands[beside] = editor.successor(operands[beside], np.ascontiguousarray(constant))
     inner = editor.insert(follower, follower.type, typed_like(result, inner_shape), **operands)
     outer: Move = move
     if isinstance(move, Reshape):

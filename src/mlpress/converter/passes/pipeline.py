@@ -27,6 +27,7 @@ from mlpress.converter.passes.normalizations import (
     rms_norm_in_range,
 )
 from mlpress.converter.passes.products import absorb_transposes, fold_scalars, make_linear
+from mlpress.converter.passes.slices import merge_slices, share_out
 from mlpress.converter.passes.wide import narrow_operations
 from mlpress.mil import Function
 
@@ -46,6 +47,8 @@ _FUSE: Final[tuple[Pass, ...]] = (
     interleave_joined,
     merge_joins,
     slices_of_products,
+    merge_slices,
+    share_out,
     remove_identities,
     remove_dead,
     sink_moves,
@@ -66,6 +69,7 @@ _FUSE: Final[tuple[Pass, ...]] = (
     remove_dead,
     recognise_attention,
     remove_dead,
+    fold_constants,
     fold_scalars,
     remove_identities,
     fold_scales_and_shifts,
