@@ -37,7 +37,10 @@ def merge_slices(editor: Editor) -> None:
         outer = [found for user in users if (found := _slice(editor, user)) and not inner.axes & found.axes]
         for each in outer if len(outer) == len(users) else []:
             bounds = {
-                name: [(inner if axis in inner.axes else each).bounds[name][axis] for axis in range(rank_of(result))]
+                name: [
+                    (inner if axis in inner.axes else each).bounds[name][axis]
+                    for axis in range(rank_of(result))
+                ]
                 for name in _BOUNDS
             }
             source = operation.inputs["x"]

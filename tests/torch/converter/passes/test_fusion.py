@@ -233,6 +233,26 @@ def test_what_would_make_the_model_much_larger_is_computed_when_it_runs() -> Non
     assert operations(simplified(Repeated(), (torch.randn(2, 1024),))) == ["tile", "matmul"]
 
 
+class ShiftedWindows(nn.Module):
+    """Attention in 6 windows with queries scaled beforehand, a bias by place and a mask by window."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.randn(1, 2, 5, 5))
+        self.register_buffer("mask", torch.randn(1, 6, 1, 5, 5))
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1) + self.bias
+        scores = scores.view(1, 6, 2, 5, 5) + self.mask
+        return scores.view(6, 2, 5, 5).softmax(-1) @ v
+
+
+def test_attention_takes_the_scale_of_queries_and_all_masks() -> None:
+    inputs = [torch.randn(6, 2, 5, 4) for _ in range(3)]
+    program = simplified(ShiftedWindows(), inputs, Opset.CoreML8)
+    assert operations(program) == ["scaled_dot_product_attention"]
+
+
 def test_queries_keys_and_values_of_one_layer_are_split_from_its_result() -> None:
     attention = nn.MultiheadAttention(8, 2, batch_first=True)
     attend = Sequence2(attention, lambda x: x)
@@ -265,6 +285,19 @@ def test_channel_shuffle_after_a_join_is_part_of_it() -> None:
         (lambda x: x + torch.arange(8).float().view(1, 8) * 2, ["add"]),
         (lambda x: (x.exp(), x.sin())[0], ["exp"]),
         (lambda x: F.linear(x, torch.ones(3, 8)) + torch.arange(3.0), ["linear"]),
+        (lambda x: (x.transpose(1, 2) + torch.arange(5.0)).transpose(1, 2), ["add"]),
+        (lambda x: (torch.arange(5.0) - x.transpose(1, 2)).transpose(1, 2), ["sub"]),
+        (lambda x: (x.unsqueeze(0) * torch.arange(2.0).view(2, 1, 1)).view(80), ["mul", "reshape"]),
+        (lambda x: (x.view(2, 40) * 3).view(2, 8, 5), ["mul", "reshape"]),
+        (lambda x: (x.view(2, 40) * torch.arange(40.0)).view(2, 8, 5), ["reshape", "mul", "reshape"]),
+        (lambda x: x[:, ::2][:, :, 1::2], ["slice_by_index"]),
+        (lambda x: x[:, 1:][:, 1:], ["slice_by_index"] * 2),
+        (lambda x: torch.cat([-x[..., 4:], x[..., :4]], -1), ["split", "mul", "concat"]),
+        (
+            lambda x: torch.cat([-x[..., 3:], x[..., :4]], -1),
+            ["slice_by_index", "mul", "slice_by_index", "concat"],
+        ),
+        (lambda x: x.roll((1, -2), (1, 2)), ["split", "concat"] * 2),
     ],
 )
 def test_operations_that_are_not_needed_go(function: Callable[[Tensor], Tensor], expected: list[str]) -> None:
