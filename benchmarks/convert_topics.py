@@ -10,8 +10,8 @@ from benchmarks.jobs import LIBRARIES
 from benchmarks.measure import run_child
 from benchmarks.table import Row
 from benchmarks.torch_topics import beside
-from mlpress.mil import Operation
 from mlpress.models import MLModel
+from tests.zoo.counts import operations
 
 _MODULE = "benchmarks.convert_work"
 _NETWORKS = {"resnet50": "ResNet-50", "vit_b_16": "ViT-B/16", "bert": "BERT, 12 layers"}
@@ -21,7 +21,7 @@ def conversion(folder: Path, pairs: int) -> Iterator[Row]:
     """Capture, convert to float16 and save."""
     for name, title in _NETWORKS.items():
         yield from beside(_MODULE, name, f"{title}: capture + convert + save", folder, pairs, (3, 0.5))
-        ours, peers = (operations(folder / f"{name}-{library}.mlpackage") for library in LIBRARIES)
+        ours, peers = (operations(MLModel(folder / f"{name}-{library}.mlpackage")) for library in LIBRARIES)
         yield Row("operations of converted networks; share", title, f"{ours}", f"{peers}", ours / peers, 1)
 
 
@@ -35,9 +35,3 @@ def large_decoder(folder: Path) -> Iterator[Row]:
         yield Row(
             topic, "a decoder of 1.1 billion weights: convert", f"{run.memory / 1e9:.2f}", "", times, 1.5
         )
-
-
-def operations(package: Path) -> int:
-    """Returns the number of operations that compute something, those of nested blocks included."""
-    block = MLModel(package).program.functions["main"].block
-    return sum(isinstance(node, Operation) for node in block.walk())

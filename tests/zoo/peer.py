@@ -57,10 +57,18 @@ def convert_with(
     traced: torch.jit.ScriptModule, inputs: list[Any], target: str, precision: str, path: Path, **options: Any
 ) -> None:
     """Converts with coremltools' own descriptions of the inputs, and other options of its `convert`."""
+    with sizes_of_one_element():
+        convert_unaided(traced, inputs, target, precision, path, **options)
+
+
+def convert_unaided(
+    given: Any, inputs: list[Any], target: str, precision: str, path: Path, **options: Any
+) -> None:
+    """Converts as `convert_with` does, by coremltools as it is."""
     assert precision in PRECISIONS
-    with sizes_of_one_element(), _quiet():
+    with _quiet():
         ct.convert(
-            traced,
+            given,
             convert_to="mlprogram",
             inputs=inputs,
             minimum_deployment_target=getattr(ct.target, target),

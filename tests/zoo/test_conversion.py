@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
-import mlpress
 from mlpress.models import MLModel
 from tests.oracle.converter.test_loads import load_package
 from tests.zoo.comparison import Array, lowest_snr_db
-from tests.zoo.language import LANGUAGE
-from tests.zoo.more_language import MORE_LANGUAGE
-from tests.zoo.more_vision import MORE_VISION
-from tests.zoo.network import Inputs, Network
-from tests.zoo.peer import trace
-from tests.zoo.recurrent import RECURRENT
-from tests.zoo.vision import VISION
+from tests.zoo.counts import ROUTES, operations, recorded
+from tests.zoo.networks import ZOO, convert, made
 
 pytestmark = pytest.mark.zoo
 
-ZOO: dict[str, Callable[[], Network]] = {**VISION, **MORE_VISION, **RECURRENT, **LANGUAGE, **MORE_LANGUAGE}
-ROUTES = ("trace", "export")
 TARGETS = ("iOS16", "iOS17", "iOS18")
 
 LEAST = {"float32": 60.0, "float16": 40.0}
@@ -34,40 +21,6 @@ LEAST = {"float32": 60.0, "float16": 40.0}
 
 LEAST_OF_CHANGES = {"float32": 60.0, "float16": 20.0}
 """What is asked of that part of the outputs which depends on the inputs."""
-
-
-@lru_cache(maxsize=1)  # the cases of a network follow each other
-def made(name: str) -> tuple[Network, Inputs, Inputs]:
-    """A network, inputs to convert with, and others to compare with."""
-    torch.manual_seed(0)
-    network = ZOO[name]()
-    return network, network.draw(), network.draw()
-
-
-@lru_cache(maxsize=1)
-def captured(name: str, route: str) -> Any:
-    """What a user hands in."""
-    network, example, _ = made(name)
-    inputs = tuple(example.values())
-    if route == "trace":
-        return trace(network.module, inputs)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.export.export(network.module, inputs, strict=False)
-
-
-def convert(name: str, route: str, target: str, precision: str) -> MLModel:
-    _, example, _ = made(name)
-    features = [
-        mlpress.TensorType(key, tuple(value.shape), None if value.is_floating_point() else "int32")
-        for key, value in example.items()
-    ]
-    return mlpress.convert(
-        captured(name, route),
-        inputs=features,
-        minimum_deployment_target=getattr(mlpress.target, target),
-        compute_precision=getattr(mlpress.precision, precision.upper()),
-    )
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -78,7 +31,10 @@ def test_a_converted_network_is_that_of_torch(name: str, route: str, target: str
     expected, elsewhere = network(inputs), network(example)
     for precision in LEAST:
         path = tmp_path / f"{precision}.mlpackage"
-        convert(name, route, target, precision).save(path)
+        converted = convert(name, route, target, precision)
+        if (target, precision) == ("iOS18", "float16"):
+            assert operations(converted) <= most_operations(name, route)
+        converted.save(path)
         load_package(path)
         found = list(MLModel(path).predict(inputs).values())
         assert lowest_snr_db(expected, found) > LEAST[precision]
@@ -86,6 +42,12 @@ def test_a_converted_network_is_that_of_torch(name: str, route: str, target: str
             lowest_snr_db(changes(expected, elsewhere), changes(found, elsewhere))
             > LEAST_OF_CHANGES[precision]
         )
+
+
+def most_operations(name: str, route: str) -> int:
+    """Returns the least of what is recorded of mlpress and coremltools."""
+    counts = recorded()[name][route]
+    return min(counts["mlpress"], counts.get("coremltools", counts["mlpress"]))
 
 
 def changes(outputs: list[Array], elsewhere: list[Array]) -> list[Array]:

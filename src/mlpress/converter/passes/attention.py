@@ -130,6 +130,5 @@ def _fuse(editor: Editor, operation: Operation, value: Any, scores: _Scores) -> 
 
 def _sum(editor: Editor, before: Operation, first: Any, second: Any) -> Value:
     sizes = [shape_of(value)[::-1] for value in (first, second)]
-    pairs = [pair for pair in zip_longest(*sizes, fillvalue=1)][::-1]
-    shape = [b if a == 1 else a for a, b in pairs]
+    shape = [b if a == 1 else a for a, b in zip_longest(*sizes, fillvalue=1)][::-1]
     return editor.insert(before, "add", typed_like(first, shape), x=first, y=second)

@@ -24,7 +24,7 @@ _NOT_PURE: Final = (
     "random_uniform",
 )
 _LARGE: Final = 4 << 20
-"""Bytes from which on a result must not be larger than the operands; biases by relative position are below."""
+"""Bytes from which on a result must not be larger than the operands; biases by place are below."""
 
 
 def fold_constants(editor: Editor) -> None:

@@ -36,7 +36,7 @@ def merge_slices(editor: Editor) -> None:
         users = editor.users(result)
         outer = [found for user in users if (found := _slice(editor, user)) and not inner.axes & found.axes]
         for each in outer if len(outer) == len(users) else []:
-            bounds = {
+            bounds: dict[str, Any] = {
                 name: [
                     (inner if axis in inner.axes else each).bounds[name][axis]
                     for axis in range(rank_of(result))
