@@ -131,6 +131,14 @@ class QuantizedConv(Layer):
         made = x.new_empty((len(x), len(self._scale), *sizes), dtype=self._dtype)
         return ops.image(made.unsqueeze(2)).squeeze(2) if made.dim() == 3 else ops.image(made)
 
+    def _can_be_padded(self) -> bool:
+        """Whether oneDNN's padding is right: with one channel in for some out, it is not (torch 2.13).
+
+        That of a volume is not with one for one, either, if most of a window is padding.
+        """
+        _, each_in, *window = self._weight.encoding.shape
+        return each_in > 1 or (len(self._scale) == self._window.groups and len(window) < 3)
+
     def _pads(self, x: Tensor) -> Pads:
         window, kernel = self._window, self._weight.encoding.shape[2:]
         return window_pads(
@@ -139,7 +147,7 @@ class QuantizedConv(Layer):
 
     def _prepare(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         window, pads = self._window, self._pads(x)
-        padding = symmetric(pads)
+        padding = symmetric(pads) if self._can_be_padded() else None
         to_image = partial(_image, pads=() if padding is not None else pads, zero=self._source.zero)
         integers, flat = self._integers(), x.dim() == 3
         steps = [list(window.strides), padding or [0] * len(pads), list(window.dilations)]
