@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mlpress import kernels
-from mlpress.encoding import Blocks
+from mlpress.bits import Tensor
+from mlpress.encoding import Blocks, Dense, Scatter, Sparse, decode, decode_rows, spread
 from mlpress.errors import NotApplicableError
 from mlpress.fit.kmeans import kmeans_groups
 from mlpress.fit.normalized import squared_ratios
-from mlpress.fit.tables import Tables, check_finite
+from mlpress.fit.tables import check_finite
 
 Array = npt.NDArray[Any]
 
 _CHUNK = 1 << 16
 
 
-def fit_integer_groups(codes: Array, mask: Array | None, scale: Array, blocks: Blocks, size: int) -> Tables:
+def fit_integer_groups(
+    leaf: Dense | Sparse, scale: Array, blocks: Blocks, size: int
+) -> tuple[Array, npt.NDArray[np.uint8]]:
     """Fits a table of integers to each group of quantized values.
 
     The error that is least is that of the decoded weight: an integer counts by the square of its scale.
     There are at most 256 of them, so all works on histograms.
 
     Args:
-        codes: int8 or uint8, any shape.
-        mask: uint8 of the same shape, 1 for those that count; None for all.
-        scale: The rank of `codes`; each size divides that of `codes`.
-        blocks: Groups that share a table.
+        leaf: int8 or uint8, or integers of fewer bits; those that a sparse one keeps count.
+        scale: The rank of `leaf`; each size divides that of `leaf`.
+        blocks: Groups of channels of one axis that share a table.
         size: Entries of a table.
+
+    Returns:
+        Entries [groups, size, 1], and indices of the shape of `leaf`, anything where it keeps nothing.
 
     Raises:
         NotApplicableError: A block with a scale of its own lies in two groups.
@@ -38,28 +45,34 @@ def fit_integer_groups(codes: Array, mask: Array | None, scale: Array, blocks: B
     """
     check_finite(scale)
     scale = _align(scale, blocks)
-    kept = None if mask is None else mask.view(np.bool_)
+    codes = decode(leaf if isinstance(leaf, Dense) else Scatter(leaf))
     entries = np.zeros((blocks.count, size, 1), codes.dtype)
-    rows = np.ascontiguousarray(blocks.rows(codes))
-    indices = np.empty(rows.shape, np.uint8)
+    indices = np.empty(codes.shape, np.uint8)
     axis = next((axis for axis, count in enumerate(blocks.counts) if count > 1), 0)
+    weights = _histograms(codes, leaf.mask if isinstance(leaf, Sparse) else None, scale, blocks)
     for group in range(blocks.count):
-        chosen = _slice(group, blocks, blocks.shape, axis)
-        group_scale = scale[_slice(group, blocks, scale.shape, axis)] if scale.shape[axis] > 1 else scale
-        weights = _histogram(codes[chosen], None if kept is None else kept[chosen], group_scale)
-        present = np.flatnonzero(weights)
+        present = np.flatnonzero(weights[group])
         values = present.astype(np.uint8).view(codes.dtype)
         order = np.argsort(values)
         found = kmeans_groups(
-            values[order][None], size, weights=weights[present[order]][None].astype(np.float32)
+            values[order][None], size, weights=weights[group, present[order]][None].astype(np.float32)
         )
         entries[group, :, 0] = found.table[0]
         index_of = np.zeros(256, np.uint8)
         index_of[present[order]] = found.indices[0]
-        for start in range(0, rows.shape[1], _CHUNK):
-            part = slice(start, start + _CHUNK)
-            indices[group, part] = kernels.lookup(rows[group, part].view(np.uint8), index_of)
-    return Tables(entries, indices)
+        chosen = _slice(group, blocks, blocks.shape, axis)
+        from_codes, to_indices = codes[chosen], indices[chosen]
+        for part in _pieces(from_codes.shape):
+            piece = np.ascontiguousarray(from_codes[part]).view(np.uint8)
+            to_indices[part] = kernels.lookup(piece.reshape(-1), index_of).reshape(piece.shape)
+    return entries, indices
+
+
+def _pieces(shape: tuple[int, ...], together: int = 1) -> Iterator[slice]:
+    """Cuts the first axis into ranges of a multiple of so many rows."""
+    step = max(_CHUNK * shape[0] // max(math.prod(shape), 1) // together, 1) * together
+    for start in range(0, shape[0], step):
+        yield slice(start, min(start + step, shape[0]))
 
 
 def _align(scale: Array, blocks: Blocks) -> Array:
@@ -80,22 +93,29 @@ def _slice(group: int, blocks: Blocks, shape: tuple[int, ...], axis: int) -> tup
     return (slice(None),) * axis + (slice(group * size, (group + 1) * size),)
 
 
-def _histogram(codes: Array, kept: npt.NDArray[np.bool_] | None, scale: Array) -> npt.NDArray[np.float64]:
-    """Returns for each byte value how much the kept codes with it count, [256].
+def _histograms(codes: Array, mask: Tensor | None, scale: Array, blocks: Blocks) -> npt.NDArray[np.float64]:
+    """Returns for each group and byte value how much the kept codes with it count, [groups, 256].
 
-    They count by the squares of their scales; only the ratios matter, so these are taken first, which keeps
-    the squares of the largest and of the smallest scales in range.
+    They count by the squares of their scales; only the ratios in a group matter, so these are taken first,
+    which keeps the squares of the largest and of the smallest scales in range.
     """
-    blocks = Blocks(codes.shape, scale.shape)
-    rows = np.ascontiguousarray(blocks.rows(codes)).view(np.uint8)
-    kept_rows = None if kept is None else blocks.rows(kept)
-    squares = squared_ratios(scale.reshape(-1))
-    weights = np.zeros(256)
-    for start in range(0, rows.size, _CHUNK):
-        part = rows.reshape(-1)[start : start + _CHUNK]
-        importance = squares[np.arange(start, start + part.size) // rows.shape[1]]
-        if kept_rows is not None:
-            chosen = kept_rows.reshape(-1)[start : start + _CHUNK]
-            part, importance = part[chosen], importance[chosen]
-        weights += np.bincount(part, importance, minlength=256)
+    axis = next((axis for axis, count in enumerate(blocks.counts) if count > 1), 0)
+    weights = np.zeros((blocks.count, 256))
+    rows = codes.shape[0]
+    each = rows // scale.shape[0] if scale.shape[0] > 1 else 1
+    for group in range(blocks.count):
+        chosen = _slice(group, blocks, blocks.shape, axis)
+        own = scale[_slice(group, blocks, scale.shape, axis)] if scale.shape[axis] > 1 else scale
+        squares = squared_ratios(own)
+        first = chosen[0].start or 0 if axis == 0 else 0
+        some = codes[chosen]
+        for part in _pieces(some.shape, each):
+            piece = np.ascontiguousarray(some[part]).view(np.uint8)
+            over = squares[part.start // each : part.stop // each] if len(squares) > 1 else squares
+            importance = spread(over, piece.shape)
+            if mask is not None:
+                kept = decode_rows(Dense(mask), first + part.start, first + part.stop)
+                kept = kept[(slice(None), *chosen[1:])] if axis else kept
+                importance = importance * kept
+            weights[group] += np.bincount(piece.reshape(-1), importance.reshape(-1), minlength=256)
     return weights

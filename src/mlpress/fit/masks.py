@@ -65,7 +65,7 @@ def block_mask(weight: Floats, sparsity: float, block_size: int, axis: int) -> N
     _check_channels(weight, axis, block_size, "block_size")
     if sparsity in (0, 1):
         return kernels.magnitude_above(values, _threshold(values, sparsity))
-    kept = blocks_above(_around(weight, axis), block_size, _checked(sparsity))
+    kept = blocks_above(_around(weight, axis), block_size, checked_sparsity(sparsity))
     return np.packbits(kept, bitorder="little") & kernels.magnitude_above(values, 0)
 
 
@@ -116,10 +116,15 @@ def _threshold(magnitudes: Floats, sparsity: float) -> float:
         low, high = kernels.magnitude_pair(magnitudes, rank)
         return kind(low), kind(high)
 
-    return percentile(magnitudes.size, _checked(sparsity), pair)
+    return percentile(magnitudes.size, checked_sparsity(sparsity), pair)
 
 
-def _checked(sparsity: float) -> float:
+def checked_sparsity(sparsity: float) -> float:
+    """Returns the argument.
+
+    Raises:
+        ValueError: It is not between 0 and 1.
+    """
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparsity is {sparsity}; allowed: 0 to 1")
     return sparsity

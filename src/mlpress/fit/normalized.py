@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlpress.encoding import Blocks
+from mlpress.bits import FLOAT16, Tensor
+from mlpress.encoding import Blocks, Dense, Encoding, decode_rows
 
 Array = npt.NDArray[Any]
 
@@ -54,15 +55,15 @@ class Normalized:
     """A weight divided by its scales.
 
     Attributes:
-        values: float16 or float32, any shape.
-        mask: uint8 of the same shape, 1 for those that count; None for all.
+        source: What the weight is decoded from, a range of rows at a time: float16 or float32, any shape.
+        mask: uint1 of the same shape, 1 for those that count; None for all.
         scale: Not negative, finite, of the same rank, each size 1 or that of `values`. A channel with scale
             0 does not count.
         blocks: Groups that share a table.
     """
 
-    values: Array
-    mask: Array | None
+    source: Encoding
+    mask: Tensor | None
     scale: Array
     blocks: Blocks
 
@@ -72,28 +73,39 @@ class Normalized:
         Of float16 weights, these are the distinct values; of float32 weights, all.
         """
         where = self._group(group)
-        values, scale = self.values[where], self.scale[self._over(where)]
-        kept = None if self.mask is None else self.mask[where]
+        scale = self.scale[self._over(where)]
         counts = squared_ratios(scale)
         # Groups that share a grid count among each other, too.
         counts = counts * max(float(squared_ratios(self.scale)[self._over(where)].max(initial=0)), _LEAST)
-        if self.values.dtype != np.float16:
+        if self.source.dtype != FLOAT16:
+            values, kept = self.part(where)
             weights = np.broadcast_to(counts, values.shape).astype(np.float32)
             weights = weights if kept is None else weights * kept
             return normalize(values, scale).reshape(-1), weights.reshape(-1)
         axis = self._axis
-        step = _step(values.shape, axis)
+        shape = tuple(part.stop - part.start for part in where)
+        step = _step(shape, axis)
         sums: npt.NDArray[np.float64] = np.zeros(1 << 16)
-        for start in range(0, values.shape[axis], step):
-            cut = _slices(values.ndim, axis, start, start + step)
+        for start in range(0, shape[axis], step):
+            cut = _slices(len(shape), axis, start, start + step)
             own = tuple(s if size > 1 else slice(None) for s, size in zip(cut, scale.shape, strict=True))
-            part = normalize(values[cut], scale[own])
+            first = where[axis].start + start
+            last = min(first + step, where[axis].stop)
+            values, kept = self.part((*where[:axis], slice(first, last), *where[axis + 1 :]))
+            part = normalize(values, scale[own])
             importance = np.broadcast_to(counts[own], part.shape)
             if kept is not None:
-                importance = importance * kept[cut]
+                importance = importance * kept
             sums += np.bincount(part.view(np.uint16).reshape(-1), importance.reshape(-1), minlength=1 << 16)
         found = np.flatnonzero(sums)
         return found.astype(np.uint16).view(np.float16), sums[found].astype(np.float32)
+
+    def part(self, where: tuple[slice, ...]) -> tuple[Array, Array | None]:
+        """Returns the values at a place, and their part of the mask."""
+        start, stop, _ = where[0].indices(self.source.shape[0])
+        others = (slice(None), *where[1:])
+        values = decode_rows(self.source, start, stop)[others]
+        return values, None if self.mask is None else decode_rows(Dense(self.mask), start, stop)[others]
 
     def pieces(self) -> Iterator[Piece]:
         """Cuts the weight into pieces of whole channels; a single channel is one piece."""

@@ -9,9 +9,21 @@ import numpy.typing as npt
 
 from mlpress import kernels
 from mlpress.bits import UINT1, Tensor
-from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, Sparse, decode, to_vectors
+from mlpress.encoding import (
+    Affine,
+    Dense,
+    Encoding,
+    Lut,
+    Scatter,
+    Sparse,
+    decode,
+    decode_rows,
+    row_ranges,
+    size_of,
+    to_vectors,
+)
 from mlpress.errors import MlpressError, NotApplicableError
-from mlpress.fit import masks
+from mlpress.fit import encoded_masks, masks
 from mlpress.fit.layout import Layout
 from mlpress.recipe import Prune
 
@@ -34,31 +46,33 @@ def prune(stage: Prune, encoding: Encoding, layout: Layout) -> Encoding:
     """
     if stage.is_structured and not layout.prunable_in_patterns:
         raise NotApplicableError("block and n:m sparsity are for conv and linear weights")
-    # The decoded weight is gone before its parts are gathered.
-    mask = Tensor(UINT1, encoding.shape, _kept(stage, decode(encoding)).data)
+    # What has been decoded is gone before its parts are gathered.
+    mask = Tensor(UINT1, encoding.shape, _kept(stage, encoding).data)
     return Scatter(keep(encoding, mask))
 
 
-def _kept(stage: Prune, weight: Array) -> Array:
+def _kept(stage: Prune, encoding: Encoding) -> Array:
     """Returns the packed mask of the weights that stay."""
     try:
         if stage.threshold is not None:
-            return _kept_above(weight, stage.threshold, stage.minimum_sparsity)
+            return _kept_above(encoding, stage.threshold, stage.minimum_sparsity)
+        if stage.sparsity is not None and stage.block_size is None:
+            return encoded_masks.magnitude_mask(encoding, stage.sparsity)
+        weight = decode(encoding)
         if stage.n_m_ratio is not None:
             return masks.n_m_mask(weight, *stage.n_m_ratio, stage.axis)
         assert stage.sparsity is not None
-        if stage.block_size is not None:
-            return masks.block_mask(weight, stage.sparsity, stage.block_size, stage.axis)
-        return masks.magnitude_mask(weight, stage.sparsity)
+        assert stage.block_size is not None
+        return masks.block_mask(weight, stage.sparsity, stage.block_size, stage.axis)
     except MlpressError:
         raise
     except ValueError as error:
         raise NotApplicableError(str(error)) from error
 
 
-def _kept_above(weight: Array, threshold: float, minimum_sparsity: float) -> Array:
-    kept = masks.threshold_mask(weight, threshold)
-    sparsity = 1 - kernels.popcount(kept) / weight.size
+def _kept_above(encoding: Encoding, threshold: float, minimum_sparsity: float) -> Array:
+    kept = encoded_masks.threshold_mask(encoding, threshold)
+    sparsity = 1 - kernels.popcount(kept) / size_of(encoding)
     if sparsity < minimum_sparsity:
         raise NotApplicableError(
             f"only {sparsity:.1%} of it would be zero; minimum_sparsity is {minimum_sparsity:.1%}"
@@ -98,14 +112,17 @@ def mask_of_vectors(mask: Tensor, axis: int, length: int) -> Tensor:
     Raises:
         NotApplicableError: A vector is kept in part.
     """
-    vectors = to_vectors(mask.numpy(), axis, length)
-    first = vectors[..., 0]
-    if (vectors != first[..., None]).any():
-        raise NotApplicableError(
-            f"its mask cuts through vectors of {length} along axis {axis}, which can only be kept or dropped "
-            f"whole: prune with block_size={length}, dim={axis}"
-        )
-    return Tensor.from_numpy(np.ascontiguousarray(first), UINT1)
+    kept = []
+    for start, stop in row_ranges(Dense(mask), together=length if axis == 0 else 1):
+        vectors = to_vectors(decode_rows(Dense(mask), start, stop), axis, length)
+        first = vectors[..., 0]
+        if (vectors != first[..., None]).any():
+            raise NotApplicableError(
+                f"its mask cuts through vectors of {length} along axis {axis}, which can only be kept or "
+                f"dropped whole: prune with block_size={length}, dim={axis}"
+            )
+        kept.append(first)
+    return Tensor.from_numpy(np.concatenate(kept), UINT1)
 
 
 def packed_bits(mask: Tensor) -> npt.NDArray[np.uint8]:

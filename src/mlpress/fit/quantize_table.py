@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mlpress import kernels
 from mlpress.bits import DType, Tensor, dtype_named
 from mlpress.encoding import Affine, Blocks, Dense, Encoding, Lut, Sparse
 from mlpress.errors import NotApplicableError
 from mlpress.fit import affine
+from mlpress.fit.groups import Groups, index_leaf_of_dense
 from mlpress.fit.integer_search import Entries
 from mlpress.fit.integer_table import IntegerTable, Rows, fit_integer_table, fit_integer_table_asymmetric
-from mlpress.fit.prune import packed_bits
 from mlpress.fit.scaled_integers import fit_scaled_integers
 from mlpress.fit.tables import check_finite
 from mlpress.recipe import Quantize
@@ -57,11 +55,11 @@ def _scaled(stage: Quantize, lut: Lut, scale: Array, reference: Array) -> Affine
     leaf = lut.indices
     entries = Entries(lut.table.shape[-2], stage.low, stage.high)
     offset = stage.middle if stage.mode == "linear_symmetric" else None
-    mask = leaf.mask.numpy() if isinstance(leaf, Sparse) else None
+    mask = leaf.mask if isinstance(leaf, Sparse) else None
     blocks = Blocks(leaf.shape, lut.table.shape[:-2])
     found = fit_scaled_integers(entries, offset, reference, mask, scale, blocks)
     table = _integers(found.table.reshape(lut.table.shape), stage)
-    palette = Lut(_leaf(found.indices, leaf), Dense(table))
+    palette = Lut(index_leaf_of_dense(found.indices, leaf, leaf.dtype), Dense(table))
     return _affine(palette, found.scale, _offset(stage, found.offset), dtype_named(stage.dtype))
 
 
@@ -81,32 +79,15 @@ def _vectors(stage: Quantize, lut: Lut) -> Lut:
 
 def _refit(stage: Quantize, lut: Lut, reference: Array) -> tuple[IntegerTable, Dense | Sparse]:
     """Returns tables of integers for the groups of `lut`, and the leaf of new indices."""
-    blocks = Blocks(lut.indices.shape, lut.table.shape[:-2])
-    leaf, size = lut.indices, lut.table.shape[-2]
+    groups = Groups(Blocks(lut.indices.shape, lut.table.shape[:-2]))
+    leaf = lut.indices
+    assert isinstance(leaf, (Dense, Sparse))
     if isinstance(leaf, Dense):
-        found = _fit(stage, np.ascontiguousarray(blocks.rows(reference)), size)
-        return found, _leaf(blocks.unrows(np.asarray(found.indices)), leaf)
-    assert isinstance(leaf, Sparse)
-    if blocks.count == 1:
-        kept = kernels.gather_mask(np.ascontiguousarray(reference).reshape(-1), packed_bits(leaf.mask))
-        found = _fit(stage, kept[None], size)
-        return found, Sparse(leaf.mask, Tensor.from_numpy(found.indices[0], leaf.dtype))
-    rows = blocks.rows(leaf.mask.numpy().view(np.bool_))
-    found = _fit(stage, [row[kept] for row, kept in zip(blocks.rows(reference), rows, strict=True)], size)
-    if math.prod(blocks.counts[1:]) == 1:  # the kept values of a group are neighbours
-        return found, Sparse(leaf.mask, Tensor.from_numpy(np.concatenate(found.indices), leaf.dtype))
-    dense = np.zeros(rows.shape, np.uint8)
-    for row, kept, own in zip(dense, rows, found.indices, strict=True):
-        row[kept] = own
-    return found, _leaf(blocks.unrows(dense), leaf)
-
-
-def _leaf(indices: npt.NDArray[np.uint8], old: Encoding) -> Dense | Sparse:
-    """Returns the leaf with new indices, of the shape of the weight, in the place of `old`."""
-    if isinstance(old, Sparse):
-        kept = kernels.gather_mask(indices.reshape(-1), packed_bits(old.mask))
-        return Sparse(old.mask, Tensor.from_numpy(kept, old.dtype))
-    return Dense(Tensor.from_numpy(indices, old.dtype))
+        rows: Rows = np.ascontiguousarray(groups.blocks.rows(reference))
+    else:
+        rows = groups.kept_rows(reference, leaf.mask)
+    found = _fit(stage, rows, lut.table.shape[-2])
+    return found, groups.index_leaf(found.indices, leaf, leaf.dtype)
 
 
 def _fit(stage: Quantize, rows: Rows, size: int) -> IntegerTable:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mlpress.encoding import Blocks
+from mlpress.bits import Tensor
+from mlpress.encoding import Blocks, Dense
 from mlpress.fit.integer_search import Entries, Grid, Row
 from mlpress.fit.integer_table import assign, find_grid, tables_on_grid
 from mlpress.fit.normalized import Normalized, Piece, normalize
@@ -34,7 +35,7 @@ class ScaledIntegers(NamedTuple):
 
 
 def fit_scaled_integers(
-    entries: Entries, offset: int | None, values: Array, mask: Array | None, scale: Array, blocks: Blocks
+    entries: Entries, offset: int | None, reference: Array, mask: Tensor | None, scale: Array, blocks: Blocks
 ) -> ScaledIntegers:
     """Fits integer tables to a weight that has scales, and puts the scale of the tables into these.
 
@@ -44,28 +45,29 @@ def fit_scaled_integers(
     Args:
         entries: What tables may hold.
         offset: The entry that decodes to 0; None is searched too.
-        values: float16 or float32, any shape, finite.
-        mask: uint8 of the same shape, 1 for those that count; None for all.
-        scale: Of the same rank; each size divides that of `values`.
+        reference: float16 or float32, any shape, finite.
+        mask: uint1 of the same shape, 1 for those that count; None for all.
+        scale: Of the same rank; each size divides that of `reference`.
         blocks: Groups that share a table.
 
     Raises:
         NonFiniteWeightError: A scale is NaN or infinite.
     """
     check_finite(scale)
-    normal = Normalized(values, mask, _spread(np.abs(scale), values.shape), blocks)
-    grid = find_grid(_rows(normal), blocks.count, values.dtype, entries, offset, _ends(normal))
+    source = Dense(Tensor.from_numpy(reference))
+    normal = Normalized(source, mask, _spread(np.abs(scale), reference.shape), blocks)
+    grid = find_grid(_rows(normal), blocks.count, reference.dtype, entries, offset, _ends(normal))
     product = _product(scale, grid.scale)
-    grid = Grid(values.dtype.type(1), grid.offset)
-    units = Normalized(values, mask, _spread(product, values.shape), blocks)
+    grid = Grid(reference.dtype.type(1), grid.offset)
+    units = Normalized(source, mask, _spread(product, reference.shape), blocks)
     table, decoded = tables_on_grid(_rows(units), blocks.count, entries, grid)
     if _coarse(product) and units.scale.shape == product.shape:
         product = _better_neighbours(units, decoded)
-        units = Normalized(values, mask, product, blocks)
+        units = Normalized(source, mask, product, blocks)
         table, decoded = tables_on_grid(_rows(units), blocks.count, entries, grid)
-    indices = np.empty(values.shape, np.uint8)
+    indices = np.empty(reference.shape, np.uint8)
     for piece in units.pieces():
-        rows = _nearest(piece, values[piece.where], units.scale_of(piece), decoded)
+        rows = _nearest(piece, units.part(piece.where)[0], units.scale_of(piece), decoded)
         indices[piece.where] = piece.blocks.unrows(np.stack(rows))
     return ScaledIntegers(table, product, grid.offset, indices)
 
@@ -76,7 +78,7 @@ def _rows(weight: Normalized) -> Callable[[int], Row]:
 
 def _ends(weight: Normalized) -> list[float]:
     """Returns the least and the largest normalized value of each piece."""
-    pairs = ((weight.values[piece.where], weight.scale_of(piece)) for piece in weight.pieces())
+    pairs = ((weight.part(piece.where)[0], weight.scale_of(piece)) for piece in weight.pieces())
     parts = (normalize(values.astype(np.float32), scale) for values, scale in pairs)
     return [float(end(part)) for part in parts for end in (np.min, np.max)]
 
@@ -108,8 +110,8 @@ def _better_neighbours(weight: Normalized, decoded: list[Array]) -> Array:
     chosen = weight.scale.copy()
     others = tuple(axis for axis, size in enumerate(chosen.shape) if size == 1)
     for piece in weight.pieces():
-        values, scale = weight.values[piece.where], weight.scale_of(piece)
-        kept = np.ones(1, np.uint8) if weight.mask is None else weight.mask[piece.where]
+        values, mask = weight.part(piece.where)
+        scale, kept = weight.scale_of(piece), np.ones(1, np.uint8) if mask is None else mask
         larger = np.nextafter(scale, limits.max)
         smaller = np.maximum(np.nextafter(scale, -limits.max), limits.smallest_subnormal)
         tried = np.where(scale == 0, 0, [scale, larger, smaller]).astype(scale.dtype)

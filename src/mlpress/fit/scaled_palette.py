@@ -8,18 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 from mlpress import kernels
-from mlpress.encoding import Blocks
+from mlpress.bits import Tensor
+from mlpress.encoding import Blocks, Dense, Encoding, Scatter, Sparse, decode, decode_rows, row_ranges
 from mlpress.fit.kmeans import kmeans_groups
 from mlpress.fit.normalized import Normalized, Piece, normalize
-from mlpress.fit.tables import Tables, check_finite
+from mlpress.fit.tables import check_finite
 from mlpress.recipe import Palettize
 
 Array = npt.NDArray[Any]
 
 
 def fit_scaled(
-    stage: Palettize, values: Array, mask: Array | None, output_axis: int, blocks: Blocks
-) -> tuple[Array, Tables]:
+    stage: Palettize, leaf: Dense | Sparse, output_axis: int, blocks: Blocks
+) -> tuple[Array, Array, npt.NDArray[np.uint8]]:
     """Fits tables to ``values / scale`` and scales to the tables.
 
     Scales start at each channel's largest magnitude. Clusters are weighted by the squares of the scales, so
@@ -28,33 +29,42 @@ def fit_scaled(
 
     Args:
         stage: Number of entries.
-        values: float16 or float32, any shape.
-        mask: uint8 of the same shape, 1 for those that count; None for all.
+        leaf: float16 or float32, any shape; those that a sparse one keeps count.
         output_axis: Axis of the output channels.
         blocks: Groups that share a table.
 
     Returns:
-        Scales, of the rank and dtype of `values` and size 1 on every axis but the output axis, and the
-        tables. A channel of zeros has scale 0.
+        Scales, of the rank and dtype of `leaf` and size 1 on every axis but the output axis, 0 for a channel
+        of zeros; entries [groups, E, 1]; and indices of the shape of `leaf`, anything where it keeps nothing.
 
     Raises:
         NonFiniteWeightError: A value is NaN or infinite.
     """
     assert stage.nbits is not None
-    check_finite(values)
-    weight = Normalized(values, mask, _largest(values, output_axis), blocks)
+    check_finite(leaf.values.numpy())
+    mask = leaf.mask if isinstance(leaf, Sparse) else None
+    source: Encoding = leaf if isinstance(leaf, Dense) else Scatter(leaf)
+    if output_axis or blocks.count > blocks.counts[0]:
+        source = Dense(Tensor.from_numpy(decode(source)))  # each range of its channels is in all rows
+    weight = Normalized(source, mask, _largest(source, output_axis), blocks)
     rows = map(weight.distinct, range(blocks.count))
     tables = [kmeans_groups(row[None], 1 << stage.nbits, weights=counts[None]).table for row, counts in rows]
     entries = np.concatenate(tables)
     scale = weight.scale.copy()
-    indices = np.empty(values.shape, np.uint8)
+    indices = np.empty(leaf.shape, np.uint8)
     for piece in weight.pieces():
         scale[weight.over(piece)], indices[piece.where] = _refit(weight, piece, entries[piece.groups])
-    return scale, Tables(entries[..., None], blocks.rows(indices))
+    return scale, entries[..., None], indices
 
 
-def _largest(values: Array, output_axis: int) -> Array:
+def _largest(source: Encoding, output_axis: int) -> Array:
     """Returns the largest magnitude of each channel; size 1 on all other axes."""
+    parts = [_largest_of(decode_rows(source, *rows), output_axis) for rows in row_ranges(source)]
+    found: Array = np.concatenate(parts) if output_axis == 0 else np.max(parts, axis=0)
+    return found
+
+
+def _largest_of(values: Array, output_axis: int) -> Array:
     others = tuple(axis for axis in range(values.ndim) if axis != output_axis)
     if values.dtype != np.float16:
         least, most = (find(values, others, keepdims=True) for find in (np.min, np.max))
@@ -74,8 +84,8 @@ def _refit(weight: Normalized, piece: Piece, entries: Array) -> tuple[Array, npt
 
     All is computed in units of each channel's first scale, where nothing overflows.
     """
-    values, scale = weight.values[piece.where], weight.scale_of(piece)
-    kept = np.ones(1, np.uint8) if weight.mask is None else weight.mask[piece.where]
+    values, mask = weight.part(piece.where)
+    scale, kept = weight.scale_of(piece), np.ones(1, np.uint8) if mask is None else mask
     unit = scale.astype(np.float32)
     others = tuple(axis for axis, size in enumerate(scale.shape) if size == 1)
     target = normalize(values.astype(np.float32), unit)

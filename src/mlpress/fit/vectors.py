@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,8 @@ from mlpress.kernels.types import Floats
 _LEAST_SAMPLE = 2048
 _SAMPLE_PER_CENTROID = 32
 _GROWTH = 4
+_LARGEST_SAMPLE = 8  # a larger part of the points takes memory that all of them do not
+_PIECE = 1 << 15
 _FRAMED = 512  # points whose median and spread stand for all
 _FAR_PART = 16  # one farthest point is kept to so many points of the first sample
 _STRETCH = 16
@@ -76,7 +80,7 @@ def _centroids(
     if len(points) < 2 * size:
         size = len(points)
     middle, factor = _frame(points, points[_spread(len(points), min(_FRAMED, len(points)), rng)])
-    far = np.zeros(0, np.bool_)
+    far = np.zeros(0, np.int64)
     if size < len(points):
         far = _farthest(points, weights, middle, factor, size // _FAR_PART)
     some, some_weights = _sample(points, weights, far, size, rng)
@@ -91,7 +95,8 @@ def _centroids(
         if errors.sum() < least:
             table, least = found, errors.sum()
     size *= _GROWTH
-    while size * 2 <= len(points):
+    while size * _LARGEST_SAMPLE <= len(points):
+        del some, some_weights
         some, some_weights = _sample(points, weights, far, size, rng)
         table, _ = kernels.lloyd(
             some, some_weights, middle, factor, table, _REACH, _SAMPLE_PASSES, _TOLERANCE
@@ -119,42 +124,72 @@ def _farthest(
     middle: NDArray[np.float32],
     factor: float,
     count: int,
-) -> NDArray[np.bool_]:
-    """Marks the points with the ``count`` largest weighted distances from the middle, less than n / 16."""
-    distances = np.zeros(len(points), np.float32)
-    for column, centre in zip(points.T, middle, strict=True):
-        distances += np.square((column.astype(np.float32) - centre) * np.float32(factor))
-    if weights is not None:
-        distances *= weights
-    # A cheap bound: the farthest points of that many stretches are that many points.
-    peaks = distances[: len(points) // _STRETCH * _STRETCH].reshape(-1, _STRETCH).max(axis=1)
-    candidates = np.flatnonzero(distances >= np.partition(peaks, -count)[-count])
-    far = np.zeros(len(points), np.bool_)
-    far[candidates[np.argpartition(distances[candidates], -count)[-count:]]] = True
-    return far
+) -> NDArray[np.int64]:
+    """The ``count`` points, below n / 16, of the largest weighted distances from the middle; in order."""
+
+    def distances(part: slice) -> NDArray[np.float32]:
+        found = np.zeros(part.stop - part.start, np.float32)
+        for column, centre in zip(points[part].T, middle, strict=True):
+            found += np.square((column.astype(np.float32) - centre) * np.float32(factor))
+        return found if weights is None else found * weights[part]
+
+    # A cheap bound: the farthest points of that many stretches are that many points. Distances are computed
+    # twice: all together may take as much memory as the points.
+    whole = len(points) // _STRETCH * _STRETCH
+    peaks = [distances(part).reshape(-1, _STRETCH).max(axis=1) for part in _pieces(whole)]
+    least = np.partition(np.concatenate(peaks), -count)[-count]
+    candidates, found = [], []
+    for part in _pieces(len(points)):
+        some = distances(part)
+        above = np.flatnonzero(some >= least)
+        candidates.append(above + part.start)
+        found.append(some[above])
+    return np.sort(np.concatenate(candidates)[np.argpartition(np.concatenate(found), -count)[-count:]])
 
 
 def _sample(
     points: Floats,
     weights: NDArray[np.float32] | None,
-    far: NDArray[np.bool_],
+    far: NDArray[np.int64],
     size: int,
     rng: np.random.Generator,
 ) -> tuple[Floats, NDArray[np.float32] | None]:
     """The far points, about ``size`` of the others, and weights that make these count for all others."""
     if len(points) <= size:
         return points, weights
-    kept, others = np.flatnonzero(far), _spread(len(points), size, rng)
-    others = others[~far[others]]
-    chosen = np.concatenate([kept, others])
-    mass = np.ones(len(chosen), np.float32) if weights is None else weights[chosen]
-    mass[: len(kept)] *= len(others) / (len(points) - len(kept))
-    return points.take(chosen, axis=0), mass
+    some = np.empty((len(far) + size, points.shape[1]), points.dtype)
+    mass = np.ones(len(some), np.float32)
+    some[: len(far)] = points[far]
+    if weights is not None:
+        mass[: len(far)] = weights[far]
+    end = len(far)
+    for part in _pieces(size):
+        others = _stretches(len(points), size, part, rng)
+        others = others[far[np.searchsorted(far[:-1], others)] != others]
+        some[end : end + len(others)] = points.take(others, axis=0)
+        if weights is not None:
+            mass[end : end + len(others)] = weights[others]
+        end += len(others)
+    mass[: len(far)] *= (end - len(far)) / (len(points) - len(far))
+    return some[:end], mass[:end]
 
 
 def _spread(count: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Positions spread evenly, one drawn from each of ``size`` stretches."""
-    return ((np.arange(size) + rng.random(size)) * (count / size)).astype(np.int64)
+    return _stretches(count, size, slice(0, size), rng)
+
+
+def _stretches(count: int, size: int, part: slice, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The positions of some of the stretches."""
+    drawn = rng.random(part.stop - part.start)
+    positions: NDArray[np.float64] = (np.arange(part.start, part.stop) + drawn) * (count / size)
+    return positions.astype(np.int64)
+
+
+def _pieces(count: int) -> Iterator[slice]:
+    """Ranges for what takes several numbers for each point."""
+    for start in range(0, count, _PIECE):
+        yield slice(start, min(start + _PIECE, count))
 
 
 def _distinct(points: Floats, k: int) -> tuple[Floats, NDArray[np.uint8]] | None:

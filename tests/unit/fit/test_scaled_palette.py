@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from mlpress.bits import Tensor
 from mlpress.encoding import Affine, Blocks, Dense, Lut, decode
 from mlpress.errors import NonFiniteWeightError
 from mlpress.fit.apply import Fitted
@@ -38,7 +39,7 @@ def test_squares_of_scales_neither_overflow_nor_vanish(size: np.float32, stages:
 def test_a_scale_that_is_not_finite_is_refused() -> None:
     codes, scale = np.ones((4, 4), np.int8), np.array([[1], [np.inf], [1], [1]], np.float16)
     with pytest.raises(NonFiniteWeightError, match="1 of 4 values are NaN or infinite"):
-        fit_integer_groups(codes, None, scale, Blocks((4, 4), (1, 1)), 4)
+        fit_integer_groups(Dense(Tensor.from_numpy(codes)), scale, Blocks((4, 4), (1, 1)), 4)
 
 
 @pytest.mark.parametrize("stages", [(SCALED,), (SCALED, TABLE), (Quantize(), Palettize(nbits=4))])

@@ -9,7 +9,7 @@ import pytest
 from mlpress import MLModel
 from tests.large_package import write_large_package
 
-WEIGHTS = 24
+WEIGHTS, FEW = 24, 4
 SHAPE = (2048, 2048)
 WEIGHT_BYTES = 2 * SHAPE[0] * SHAPE[1]
 BOUND = 3 * SHAPE[0] * SHAPE[1] + (4 << 20)
@@ -35,45 +35,64 @@ model.save(Path(large).with_name("compressed.mlpackage"))
 are only read do not count."""
 
 
-def compress_within(bound, small, large, folder, steps):
-    """Compresses the large model by a recipe in another process that may not take more than `bound` bytes."""
-    recipe = folder / "recipe.yaml"
-    recipe.write_text(f"steps: {steps}")
+def compress_within(bound, large, steps):
+    """Compresses a large model by a recipe in another process that may not take more than `bound` bytes."""
+    recipe, small = large.with_name("recipe.yaml"), large.with_name("small.mlpackage")
+    recipe.write_text(f"steps: [{', '.join(steps)}]")
     command = [sys.executable, "-c", COMPRESS, str(recipe), str(small), str(large), str(bound)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("memory")
-    small = write_large_package(folder / "small.mlpackage", 1, (64, 64))
-    yield small, write_large_package(folder / "large.mlpackage", WEIGHTS, SHAPE)
-    shutil.rmtree(folder)
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("memory")
+    write_large_package(made / "small.mlpackage", 1, (64, 64))
+    write_large_package(made / "few.mlpackage", FEW, SHAPE)
+    write_large_package(made / "large.mlpackage", WEIGHTS, SHAPE)
+    yield made
+    shutil.rmtree(made)
 
 
-@pytest.mark.parametrize(
-    "steps",
-    [
-        pytest.param("[palettize: {nbits: 4}]", id="palettize"),
-        pytest.param("[quantize: {dtype: int8}]", id="quantize"),
-        pytest.param("[prune: {sparsity: 0.8}, palettize: {nbits: 4}]", id="prune and palettize"),
-        pytest.param("[prune: {sparsity: 0.8}, quantize: {dtype: int8}]", id="prune and quantize"),
-        pytest.param(
-            "[prune: {sparsity: 0.8}, palettize: {nbits: 4, group_size: 32}, quantize: {dtype: int8}]",
-            id="prune, palettize in groups and quantize",
-        ),
-    ],
-)
-def test_a_model_twelve_times_the_bound_is_compressed_within_it(packages, tmp_path, steps):
-    _, large = packages
-    assert WEIGHTS * WEIGHT_BYTES >= 12 * BOUND
-    done = compress_within(BOUND, *packages, tmp_path, steps)
+PRUNE, INT8 = "prune: {sparsity: 0.8}", "quantize: {dtype: int8}"
+PALETTIZE, IN_GROUPS = "palettize: {nbits: 4}", "palettize: {nbits: 4, group_size: 32}"
+BY_INPUTS = "palettize: {nbits: 4, group_size: 32, channel_axis: 1}"
+SCALED = "palettize: {nbits: 4, per_channel_scale: true}"
+VECTORS = "palettize: {nbits: 4, cluster_dim: 2}"
+
+STEPS = {
+    "palettize": [PALETTIZE],
+    "quantize": [INT8],
+    "palettize in groups of inputs": [BY_INPUTS],
+    "palettize vectors": [VECTORS],
+    "palettize and prune": [PALETTIZE, PRUNE],
+    "quantize and prune": [INT8, PRUNE],
+    "quantize, prune and palettize": [INT8, PRUNE, PALETTIZE],
+    "prune and palettize": [PRUNE, PALETTIZE],
+    "prune and palettize by scales": [PRUNE, SCALED],
+    "prune blocks and palettize vectors": ["prune: {sparsity: 0.5, block_size: 2, dim: 0}", VECTORS],
+    "prune and quantize": [PRUNE, INT8],
+    "prune, quantize and palettize": [PRUNE, INT8, PALETTIZE],
+    "prune, palettize in groups and quantize": [PRUNE, IN_GROUPS, INT8],
+    "prune, palettize in groups of inputs and quantize": [PRUNE, BY_INPUTS, INT8],
+    "prune 2 of 4, palettize in groups and quantize": ["prune: {n_m_ratio: [2, 4]}", IN_GROUPS, INT8],
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_each_weight_is_compressed_within_the_bound(folder, name):
+    done = compress_within(BOUND, folder / "few.mlpackage", STEPS[name])
     assert done.returncode == 0, done.stderr
-    compressed = MLModel(large.with_name("compressed.mlpackage"))
-    assert len(list(compressed.program.functions["main"].block.constants())) == WEIGHTS
+    compressed = MLModel(folder / "compressed.mlpackage")
+    assert len(list(compressed.program.functions["main"].block.constants())) == FEW
 
 
-def test_the_bound_bites(packages, tmp_path):
-    done = compress_within(WEIGHT_BYTES // 4, *packages, tmp_path, "[palettize: {nbits: 4}]")
+def test_a_model_twelve_times_the_bound_is_compressed_within_it(folder):
+    assert WEIGHTS * WEIGHT_BYTES >= 12 * BOUND
+    done = compress_within(BOUND, folder / "large.mlpackage", [PRUNE, PALETTIZE, INT8])
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_bound_bites(folder):
+    done = compress_within(WEIGHT_BYTES // 4, folder / "few.mlpackage", [PALETTIZE])
     assert done.returncode != 0
     assert "MemoryError" in done.stderr

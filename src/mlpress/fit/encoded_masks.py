@@ -1,0 +1,81 @@
+"""Which weights pruning keeps of an encoding, which is decoded a range of rows at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlpress.bits import FLOAT16
+from mlpress.encoding import Dense, Encoding, decode, decode_rows, row_ranges, size_of
+from mlpress.errors import NonFiniteWeightError
+from mlpress.fit import masks
+from mlpress.fit.percentiles import percentile
+from mlpress.kernels.kmeans import distinct_values
+from mlpress.kernels.masks import count_non_finite, magnitude_above
+
+
+def magnitude_mask(encoding: Encoding, sparsity: float) -> NDArray[np.uint8]:
+    """Returns what `mlpress.fit.masks.magnitude_mask` returns for the decoded weight, and raises the same."""
+    if not _comes_in_parts(encoding):
+        return masks.magnitude_mask(decode(encoding), sparsity)
+    counts = np.zeros(1 << 15, np.int64)
+    for part in _finite_parts(encoding):
+        values, masses = distinct_values(np.abs(part))
+        counts[values.astype(np.float16).view(np.uint16)] += masses.astype(np.int64)
+    below = np.cumsum(counts)
+
+    def pair(rank: int) -> tuple[np.floating[Any], np.floating[Any]]:
+        bits = np.searchsorted(below, [rank, min(rank + 1, below[-1] - 1)], side="right")
+        low, high = bits.astype(np.uint16).view(np.float16)
+        return low, high
+
+    return _above(encoding, percentile(size_of(encoding), masks.checked_sparsity(sparsity), pair))
+
+
+def threshold_mask(encoding: Encoding, threshold: float) -> NDArray[np.uint8]:
+    """Returns what `mlpress.fit.masks.threshold_mask` returns for the decoded weight, and raises the same."""
+    if not _comes_in_parts(encoding):
+        return masks.threshold_mask(decode(encoding), threshold)
+    for _ in _finite_parts(encoding):
+        pass
+    return _above(encoding, threshold)
+
+
+def _comes_in_parts(encoding: Encoding) -> bool:
+    """Whether decoding all of it would take memory, and its parts take whole bytes of a mask."""
+    return (
+        not isinstance(encoding, Dense)
+        and encoding.dtype == FLOAT16
+        and size_of(encoding) > 0
+        and encoding.shape[0] % _rows_of_bytes(encoding) == 0
+    )
+
+
+def _rows_of_bytes(encoding: Encoding) -> int:
+    """Returns how many rows take whole bytes of a mask."""
+    return 8 // math.gcd(8, math.prod(encoding.shape[1:]))
+
+
+def _parts(encoding: Encoding) -> Iterator[NDArray[np.float16]]:
+    for start, stop in row_ranges(encoding, together=_rows_of_bytes(encoding)):
+        yield np.ascontiguousarray(decode_rows(encoding, start, stop)).reshape(-1)
+
+
+def _finite_parts(encoding: Encoding) -> Iterator[NDArray[np.float16]]:
+    """Yields the parts; at the end, complains about all numbers in them that are not finite."""
+    bad = 0
+    for part in _parts(encoding):
+        wrong = count_non_finite(part)
+        bad += wrong
+        if not wrong:
+            yield part
+    if bad:
+        raise NonFiniteWeightError(f"{bad} of {size_of(encoding)} values are NaN or infinite")
+
+
+def _above(encoding: Encoding, threshold: float) -> NDArray[np.uint8]:
+    return np.concatenate([magnitude_above(part, threshold) for part in _parts(encoding)])

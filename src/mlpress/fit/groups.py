@@ -1,0 +1,189 @@
+"""Groups of channels that share a table, and what a mask keeps of them, a range of rows at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlpress import kernels
+from mlpress.bits import DType, Tensor
+from mlpress.encoding import Blocks, Dense, Encoding, Scatter, Sparse, decode_rows, to_vectors
+from mlpress.fit.prune import mask_of_vectors, packed_bits
+from mlpress.fit.tables import Rows
+
+Array = npt.NDArray[Any]
+
+_PIECE = 1 << 18
+"""Elements of a weight that are looked at together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Groups of channels that share a table, and the vectors that share an index.
+
+    Attributes:
+        blocks: The groups, over the weight.
+        axis: The channel axis.
+        length: Elements of a vector along it.
+    """
+
+    blocks: Blocks
+    axis: int = 0
+    length: int = 1
+
+    def rows(self, leaf: Dense | Sparse) -> Rows:
+        """Returns the values of each group, [n] or [n, V]; of a sparse leaf the kept ones."""
+        if isinstance(leaf, Dense):
+            return self._dense_rows(leaf.values.numpy())
+        mask = self._index_mask(leaf.mask)
+        if self._in_order:
+            return self._split(leaf.values.numpy(), mask)
+        return self._gathered(Scatter(leaf), mask)
+
+    def kept_rows(self, array: Array, mask: Tensor) -> Rows:
+        """Returns what `mask` keeps of each group of an array of the shape of the weight."""
+        if self._in_order:
+            kept = kernels.gather_mask(np.ascontiguousarray(array).reshape(-1), packed_bits(mask))
+            return self._split(kept, mask)
+        return self._gathered(Dense(Tensor.from_numpy(array)), self._index_mask(mask))
+
+    def row_shape(self, leaf: Dense | Sparse) -> tuple[int, ...]:
+        """Returns the shape of a group of channels, or one unknown size for what is kept of it."""
+        sizes = zip(self.blocks.shape, self.blocks.counts, strict=True)
+        return tuple(size // count for size, count in sizes) if isinstance(leaf, Dense) else (-1,)
+
+    def index_leaf(self, indices: Rows, leaf: Dense | Sparse, dtype: DType) -> Dense | Sparse:
+        """Returns the leaf that holds the indices of the rows of `leaf`, as `rows` orders them."""
+        if isinstance(leaf, Dense):
+            dense = self._index_blocks.unrows(np.asarray(indices))
+            return Dense(Tensor.from_numpy(dense, dtype))
+        mask = self._index_mask(leaf.mask)
+        in_order = np.concatenate(indices) if self._in_order else self._put_in_order(indices, mask)
+        return Sparse(mask, Tensor.from_numpy(in_order, dtype))
+
+    @property
+    def are_apart(self) -> bool:
+        """Whether the scalars of a group are no neighbours in the weight."""
+        return self.length == 1 and not self._in_order
+
+    def in_turn(self) -> Iterator[tuple[tuple[slice, ...], Groups]]:
+        """Cuts the channel axis between groups; yields places in the weight, and the groups over them."""
+        channels, count = self.blocks.shape[self.axis], self.blocks.counts[self.axis]
+        step = max(_PIECE * count // max(math.prod(self.blocks.shape), 1), 1)
+        for first in range(0, count, step):
+            last = min(first + step, count)
+            where = [slice(None)] * len(self.blocks.shape)
+            where[self.axis] = slice(first * channels // count, last * channels // count)
+            shape, counts = list(self.blocks.shape), list(self.blocks.counts)
+            shape[self.axis], counts[self.axis] = (last - first) * channels // count, last - first
+            yield tuple(where), Groups(Blocks(tuple(shape), tuple(counts)), self.axis, self.length)
+
+    @property
+    def _in_order(self) -> bool:
+        """Whether the kept values of a group are neighbours in a sparse leaf."""
+        return self.length == 1 and math.prod(self.blocks.counts[1:]) == 1
+
+    @property
+    def _index_blocks(self) -> Blocks:
+        shape = list(self.blocks.shape)
+        shape[self.axis] //= self.length
+        return Blocks(tuple(shape), self.blocks.counts)
+
+    def _index_mask(self, mask: Tensor) -> Tensor:
+        return mask if self.length == 1 else mask_of_vectors(mask, self.axis, self.length)
+
+    def _dense_rows(self, values: Array) -> Array:
+        if self.length == 1:
+            return self.blocks.rows(values)
+        vectors = to_vectors(values, self.axis, self.length)
+        rows = Blocks(vectors.shape, (*self.blocks.counts, 1)).rows(vectors)
+        return rows.reshape(self.blocks.count, -1, self.length)
+
+    def _split(self, kept: Array, mask: Tensor) -> Rows:
+        if self.blocks.count == 1:
+            return kept[None]
+        return np.split(kept, np.cumsum(self._counts(mask))[:-1])
+
+    def _counts(self, mask: Tensor) -> npt.NDArray[np.int64]:
+        """Returns how many indices of each group a mask keeps."""
+        counts = np.zeros(self.blocks.count, np.int64)
+        for cut in self._cuts():
+            counts[cut.numbers] += np.count_nonzero(cut.kept(mask), axis=1)
+        return counts
+
+    def _gathered(self, source: Encoding, mask: Tensor) -> list[Array]:
+        vector = () if self.length == 1 else (self.length,)
+        found = [np.empty((count, *vector), source.dtype.storage) for count in self._counts(mask)]
+        ends = np.zeros(len(found), np.int64)
+        for cut in self._cuts():
+            dense = cut.groups._dense_rows(decode_rows(source, cut.start, cut.stop))
+            for group, row, chosen in zip(cut.numbers, dense, cut.kept(mask), strict=True):
+                some = row[chosen]
+                found[group][ends[group] : ends[group] + len(some)] = some
+                ends[group] += len(some)
+        return found
+
+    def _put_in_order(self, indices: Rows, mask: Tensor) -> npt.NDArray[np.uint8]:
+        """Returns the indices of all groups in the order of the weight."""
+        parts = []
+        ends = np.zeros(self.blocks.count, np.int64)
+        for cut in self._cuts():
+            kept = cut.kept(mask)
+            rows = np.zeros(kept.shape, np.uint8)
+            for group, row, chosen in zip(cut.numbers, rows, kept, strict=True):
+                count = int(np.count_nonzero(chosen))
+                row[chosen] = indices[group][ends[group] : ends[group] + count]
+                ends[group] += count
+            blocks = cut.groups._index_blocks
+            parts.append(blocks.unrows(rows)[blocks.unrows(kept)])
+        return np.concatenate(parts)
+
+    def _cuts(self) -> Iterator[_Cut]:
+        """Cuts the first axis so that no group of rows and no vector is cut."""
+        rows, *others = self.blocks.shape
+        count, *counts = self.blocks.counts
+        grouped = count > 1
+        together = rows // count if grouped else self.length if self.axis == 0 else 1
+        step = max(_PIECE // max(math.prod(others), 1) // together, 1) * together
+        for start in range(0, rows, step):
+            stop = min(start + step, rows)
+            own = (stop - start) // together if grouped else 1
+            groups = Groups(Blocks((stop - start, *others), (own, *counts)), self.axis, self.length)
+            first = start // together * math.prod(counts) if grouped else 0
+            yield _Cut(start, stop, np.arange(groups.blocks.count) + first, groups)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A range of rows of a weight, and the groups that have a part in it.
+
+    Attributes:
+        start: First row.
+        stop: Row after the last.
+        numbers: int [g], which groups these are.
+        groups: These groups, over the range.
+    """
+
+    start: int
+    stop: int
+    numbers: npt.NDArray[np.intp]
+    groups: Groups
+
+    def kept(self, mask: Tensor) -> npt.NDArray[np.bool_]:
+        """Returns the part of a mask of the indices, [g, n]."""
+        each = self.groups.length if self.groups.axis == 0 else 1
+        part = decode_rows(Dense(mask), self.start // each, self.stop // each)
+        return self.groups._index_blocks.rows(part.view(np.bool_))
+
+
+def index_leaf_of_dense(indices: npt.NDArray[np.uint8], leaf: Encoding, dtype: DType) -> Dense | Sparse:
+    """Returns the leaf that holds `indices` of the shape of `leaf`; of a sparse one, those that it keeps."""
+    if isinstance(leaf, Sparse):
+        kept = kernels.gather_mask(indices.reshape(-1), packed_bits(leaf.mask))
+        return Sparse(leaf.mask, Tensor.from_numpy(kept, dtype))
+    return Dense(Tensor.from_numpy(indices, dtype))
