@@ -60,11 +60,11 @@ _INTRODUCTION = """\
 # The zoo, beside coremltools
 
 The {count} networks of `make test-zoo`, handed over as `torch.jit.trace` and as `torch.export` capture them:
-how many operations the program for iOS 18 in float16 has. Constants are not counted. mlpress converts all
-of them both ways. coremltools 9.0, with torch 2.13, NumPy 2.4 and transformers 5.23, converts {trace} by
-trace and {export} by export, after `run_decompositions({{}})`, which it asks for. The number behind "fails"
-is that of the reason, below the table. A count behind that is of coremltools with one function replaced
-(`tests/zoo/peer.py`), without which it computes no sizes under NumPy 2.4.
+how many operations the program for iOS 18 in float16 has. Constants are not counted. mlpress converts all of
+them both ways. coremltools 9.0, with torch 2.13, NumPy 2.4 and transformers 5.23, converts {trace} by trace
+({helped} with a function replaced that computes no sizes under NumPy 2.4, see `tests/zoo/peer.py`) and
+{export} by export, after `run_decompositions({{}})`, which it asks for. "fails" stands with the number of the
+reason, below the table, and with the count after that replacement, if it helps.
 
 `python -m tests.zoo.measure_counts` measures what `tests/zoo/counts.json` lacks and writes this page;
 `python -m tests.zoo.measure_counts mlpress` counts mlpress's operations again.
@@ -81,8 +81,12 @@ def table(record: Record) -> str:
         f"| {' | '.join([name, *(_cell(routes[route], reasons) for route in ROUTES)])} |\n"
         for name, routes in record.items()
     ]
-    alone = [sum("fails" not in routes[route] for routes in record.values()) for route in ROUTES]
-    introduction = _INTRODUCTION.format(count=len(record), trace=alone[0], export=alone[1])
+    introduction = _INTRODUCTION.format(
+        count=len(record),
+        trace=sum("fails" not in routes["trace"] for routes in record.values()),
+        helped=sum("coremltools" in routes["trace"] for routes in record.values()),
+        export=sum("fails" not in routes["export"] for routes in record.values()),
+    )
     return "".join(
         [introduction, *rows, "\n", *(f"{number}. `{reason}`\n" for reason, number in reasons.items())]
     )
