@@ -27,7 +27,7 @@ from mlpress.converter.passes.normalizations import (
     rms_norm_in_range,
 )
 from mlpress.converter.passes.products import absorb_transposes, fold_scalars, make_linear
-from mlpress.converter.passes.slices import merge_slices, share_out
+from mlpress.converter.passes.slices import merge_slices, share_out, transpose_once
 from mlpress.converter.passes.wide import narrow_operations
 from mlpress.mil import Function
 
@@ -68,6 +68,8 @@ _FUSE: Final[tuple[Pass, ...]] = (
     fold_gamma_and_beta,
     remove_dead,
     recognise_attention,
+    transpose_once,
+    remove_identities,
     remove_dead,
     fold_constants,
     fold_scalars,

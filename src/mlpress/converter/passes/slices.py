@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mlpress.converter.passes.editor import Editor, rank_of, shape_of
+from mlpress.converter.passes.editor import Editor, rank_of, shape_of, typed_like
 from mlpress.mil import Operation, Value
 
 _BOUNDS: Final = ("begin", "end", "stride", "begin_mask", "end_mask", "squeeze_mask")
@@ -61,6 +61,27 @@ def share_out(editor: Editor) -> None:
             if len(parts) > 1:
                 _split(editor, operation, parts, axis)
                 break
+
+
+def transpose_once(editor: Editor) -> None:
+    """Transposes a tensor in place of the parts that `split` makes of it, if all are transposed alike."""
+    for operation in list(editor.operations("split")):
+        users = [editor.only_user(part, "transpose") for part in operation.outputs]
+        perms = [None if user is None else editor.literal(user, "perm") for user in users]
+        perm = perms[0]
+        if perm is None or any(other != perm for other in perms):
+            continue
+        source, results = operation.inputs["x"], [user.outputs[0] for user in users if user is not None]
+        shape = shape_of(source)
+        kind = typed_like(source, [shape[axis] for axis in perm])
+        turned = editor.insert(operation, "transpose", kind, x=source, perm=perm)
+        axis = perm.index(editor.literal(operation, "axis") % len(perm))
+        operands = {**operation.inputs, "x": turned, "axis": axis}
+        made = editor.insert_several(operation, "split", [value.type for value in results], **operands)
+        for result, value in zip(results, made, strict=True):
+            maker = editor.maker(result)
+            assert maker is not None
+            editor.insert(maker, "identity", result, x=value)
 
 
 def _parts(slices: Sequence[_Slice], axis: int, total: int | None) -> list[Operation]:

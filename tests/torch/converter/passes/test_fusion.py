@@ -297,6 +297,14 @@ def test_channel_shuffle_after_a_join_is_part_of_it() -> None:
             lambda x: torch.cat([-x[..., 3:], x[..., :4]], -1),
             ["slice_by_index", "mul", "slice_by_index", "concat"],
         ),
+        (
+            lambda x: torch.stack([p.permute(2, 0, 1) for p in x.split(4, -1)]),
+            ["transpose", "split", "stack"],
+        ),
+        (
+            lambda x: torch.stack([p.transpose(1, 2) for p in x.split(4, 2)], 1),
+            ["transpose", "split", "stack"],
+        ),
         (lambda x: x.roll((1, -2), (1, 2)), ["split", "concat"] * 2),
     ],
 )
