@@ -15,6 +15,7 @@ from torch._ops import OpOverload
 from torch.utils import _pytree as pytree
 
 from mlpress.converter.capture.decompositions import Decompositions
+from mlpress.converter.capture.errors import CaptureError
 from mlpress.converter.capture.exporting import explain
 from mlpress.converter.capture.recorder import Recorder
 from mlpress.converter.capture.source import source_of
@@ -38,10 +39,34 @@ def expand(graph: fx.Graph, rules: Decompositions) -> None:
             symbols.see(node)
         else:
             with graph.inserting_before(node), mode:
-                _expand_node(node, rule, Recorder(graph, rules, symbols, like=node), symbols)
+                recorder = Recorder(graph, rules, symbols, like=node)
+                results = _recorded(node, rule, recorder)
+                if recorder.changes and (
+                    functional := _without_changes(node, rule, Recorder(graph, rules, symbols, like=node))
+                ):
+                    recorder.erase()
+                    recorder, results = functional
+                if results is NotImplemented:
+                    symbols.see(node)
+                else:
+                    _replace(node, pytree.tree_map(recorder.node_of, results))
 
 
-def _expand_node(node: fx.Node, rule: Callable[..., Any], recorder: Recorder, symbols: Symbols) -> None:
+def _without_changes(
+    node: fx.Node, rule: Callable[..., Any], recorder: Recorder
+) -> tuple[Recorder, Any] | None:
+    """Records a rule that changes tensors, perhaps through views of them, as one that changes none.
+
+    None if torch cannot do that; `make_functional` does what is simple.
+    """
+    try:
+        return recorder, _recorded(node, torch.func.functionalize(rule), recorder)
+    except CaptureError:
+        recorder.erase()
+        return None
+
+
+def _recorded(node: fx.Node, rule: Callable[..., Any], recorder: Recorder) -> Any:
     def value(argument: fx.Node) -> Any:
         result = argument.meta["val"]
         if isinstance(result, torch.Tensor):
@@ -52,13 +77,9 @@ def _expand_node(node: fx.Node, rule: Callable[..., Any], recorder: Recorder, sy
     # Above autograd, torch would take apart composite operators before the recorder sees them.
     try:
         with torch.no_grad(), torch._C._AutoDispatchBelowAutograd(), recorder:
-            results = rule(*args, **kwargs)
+            return rule(*args, **kwargs)
     except Exception as error:
         raise explain(error, str(source_of(node))) from error
-    if results is NotImplemented:
-        symbols.see(node)
-    else:
-        _replace(node, pytree.tree_map(recorder.node_of, results))
 
 
 def _replace(node: fx.Node, result: Any) -> None:

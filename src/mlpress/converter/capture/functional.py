@@ -11,7 +11,9 @@ from torch._ops import OpOverload
 from torch.export import ExportedProgram
 
 from mlpress.converter.capture.aliases import Aliases, changed_arguments
+from mlpress.converter.capture.errors import CaptureError
 from mlpress.converter.capture.recorder import inherit, stem
+from mlpress.converter.capture.source import source_of
 
 aten = torch.ops.aten
 
@@ -24,19 +26,35 @@ def can_make_functional(graph: fx.Graph, kept: Collection[fx.Node]) -> bool:
     """
     order = _order(graph)
     aliases = Aliases(graph)
-    return all(
-        _functional(node.target) is not None and _shows_once(node, aliases, order, kept)
-        for node in graph.nodes
-        if changed_arguments(node)
-    )
+    changes = [node for node in graph.nodes if changed_arguments(node)]
+    return all(_can_replace(node, aliases, order, kept) for node in changes)
 
 
 def make_functional(graph: fx.Graph) -> None:
-    """Does away, in place, with changes of tensors, as far as `can_make_functional` holds."""
+    """Does away, in place, with changes of tensors.
+
+    Raises:
+        CaptureError: `can_make_functional` does not hold.
+    """
+    changes = [node for node in graph.nodes if changed_arguments(node)]
+    if not changes:
+        return
     order = _order(graph)
-    for node in list(graph.nodes):
-        if changed_arguments(node):
-            _replace(node, order)
+    aliases = Aliases(graph)
+    for node in changes:
+        if not _can_replace(node, aliases, order, ()):
+            raise CaptureError(
+                f"{node.target} in {source_of(node)} changes a tensor in place, and others look at it in "
+                f"ways that cannot be followed; make a new tensor instead"
+            )
+    for node in changes:
+        _replace(node, order)
+
+
+def _can_replace(
+    node: fx.Node, aliases: Aliases, order: Mapping[fx.Node, int], kept: Collection[fx.Node]
+) -> bool:
+    return _functional(node.target) is not None and _shows_once(node, aliases, order, kept)
 
 
 def _order(graph: fx.Graph) -> Mapping[fx.Node, int]:

@@ -17,7 +17,11 @@ from mlpress.converter.capture.symbols import Symbols
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes a node into a graph for every operator that runs meanwhile and is not to be taken apart."""
+    """Writes a node into a graph for every operator that runs meanwhile and is not to be taken apart.
+
+    Attributes:
+        changes: Whether one of them changes a tensor in place.
+    """
 
     def __init__(self, graph: fx.Graph, rules: Decompositions, symbols: Symbols, like: fx.Node) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -27,6 +31,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._like = like
         self._nodes: dict[int, fx.Node] = {}
         self._alive: list[torch.Tensor] = []
+        self._written: list[fx.Node] = []
+        self.changes = False
 
     def know(self, value: torch.Tensor, node: fx.Node) -> None:
         """Says which node stands for a tensor."""
@@ -45,6 +51,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
             return self._symbols.node(value)
         return value
+
+    def erase(self) -> None:
+        """Takes the nodes out again."""
+        for node in reversed(self._written):
+            self._graph.erase_node(node)
 
     def __torch_dispatch__(
         self,
@@ -67,6 +78,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args, kwargs = pytree.tree_map(self.node_of, (args, dict(kwargs)))
         node = self._graph.create_node("call_function", func, args, kwargs, stem(func))
         inherit(node, self._like, result)
+        self._written.append(node)
+        self.changes |= func._schema.is_mutable
         if isinstance(result, torch.Tensor):
             self.know(result, node)
         elif isinstance(result, tuple | list):
@@ -74,6 +87,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 if isinstance(part, torch.Tensor):
                     item = self._graph.call_function(operator.getitem, (node, position))
                     inherit(item, self._like, part)
+                    self._written.append(item)
                     self.know(part, item)
 
 

@@ -128,6 +128,21 @@ def _bilinear(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor | None = None) 
     return result if bias is None else result + bias
 
 
+def _hypot(x: Tensor, y: Tensor) -> Tensor:
+    """Decomposes `aten::hypot`."""
+    return (x.square() + y.square()).sqrt()
+
+
+def _ldexp(x: Tensor, exponent: Tensor) -> Tensor:
+    """Decomposes `aten::ldexp`."""
+    return x * torch.pow(2.0, exponent)
+
+
+def _copysign(x: Tensor, sign: Tensor) -> Tensor:
+    """Decomposes `aten::copysign`; a negative zero counts as positive here."""
+    return torch.where(sign < 0, -x.abs(), x.abs())
+
+
 def _select_scatter(x: Tensor, source: Tensor, dim: int, index: int) -> Tensor:
     """Decomposes `aten::select_scatter`; torch's rule compares all positions with the index."""
     start = index + x.shape[dim] if index < 0 else index
@@ -139,5 +154,8 @@ RULES: Final[dict[OpOverload[..., Any], Callable[..., Any]]] = {
     torch.ops.aten._transformer_encoder_layer_fwd.default: _encoder_layer,
     torch.ops.aten._convolution.default: _convolution,
     torch.ops.aten.bilinear.default: _bilinear,
+    torch.ops.aten.copysign.Tensor: _copysign,
+    torch.ops.aten.hypot.default: _hypot,
+    torch.ops.aten.ldexp.Tensor: _ldexp,
     torch.ops.aten.select_scatter.default: _select_scatter,
 }

@@ -15,7 +15,8 @@ def interpolation_weights(mode: str, old: int, new: int, factor: float, align_co
     """Returns a float32 matrix [new, old].
 
     Args:
-        mode: ``"nearest"``, ``"nearest_exact"``, or ``"linear"`` or ``"cubic"``, alone or with ``"_antialias"``.
+        mode: ``"nearest"``, ``"nearest_exact"``, ``"linear"`` or ``"cubic"``; the last two also with
+            ``"_antialias"``.
         old: Number of pixels.
         new: Number of pixels afterwards.
         factor: What a new position is divided by to find where it comes from.

@@ -62,3 +62,16 @@ def test_changes_in_place(steps: list[tuple[str, int, int]]) -> None:
     captured = capture(module, inputs)
     assert_equal(captured, module, inputs)
     assert_clean(captured)
+
+
+class Quantile(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.quantile(x, 0.3, dim=1)
+
+
+def test_changes_through_views_inside_of_an_operator_are_followed() -> None:
+    """`quantile` changes parts of a result that it has just made."""
+    x = torch.randn(3, 4)
+    graph = capture(Quantile().eval(), x)
+    assert_clean(graph)
+    torch.testing.assert_close(graph.graph_module(x)[0], torch.quantile(x, 0.3, dim=1))

@@ -297,6 +297,17 @@ def reduction_of_one_axis(draw: Draw) -> Drawn:
     return function, [x]
 
 
+def reduction_of_all(draw: Draw) -> Drawn:
+    dtype = one_of(draw, FLOAT, INT, BOOL)
+    names = {
+        FLOAT: ("sum", "mean", "max", "min", "prod", "argmax", "argmin", "amax", "norm", "any", "all"),
+        INT: ("sum", "max", "min", "amin", "any", "all"),
+        BOOL: ("sum", "any", "all"),
+    }
+    name = one_of(draw, *names[dtype])
+    return lambda x: getattr(x, name)(), [filled(draw, shape(draw, 1, 3), dtype)]
+
+
 def spread_of_values(draw: Draw) -> Drawn:
     sizes = tuple(size + 1 for size in shape(draw, 1))
     axes, keep, correction = axes_of(draw, sizes), draw(st.booleans()), one_of(draw, 0, 1)
@@ -333,6 +344,54 @@ def moved(draw: Draw) -> Drawn:
         lambda x: x.select(axis, -1),
     )
     return function, [filled(draw, sizes, one_of(draw, FLOAT, INT, BOOL))]
+
+
+def of_matrices(draw: Draw) -> Drawn:
+    x, y = filled(draw, (3, 4)), filled(draw, (3, 4), one_of(draw, FLOAT, INT))
+    function = one_of(
+        draw,
+        *(lambda x, y: x.t(), lambda x, y: x.mT, lambda x, y: x.T @ y.float(), lambda x, y: x.adjoint()),
+        *(lambda x, y: x.type_as(y), lambda x, y: x.view_as(y), lambda x, y: x[:1].expand_as(y)),
+        *(
+            lambda x, y: torch.hstack([x, x]),
+            lambda x, y: torch.vstack([x, x]),
+            lambda x, y: torch.dstack([x, x]),
+        ),
+        *(lambda x, y: torch.column_stack([x, x]), lambda x, y: torch.kron(x, x[:2, :2])),
+        *(lambda x, y: x.as_strided((2, 3), (1, 2)), lambda x, y: x.diag(), lambda x, y: x[0].diag_embed()),
+        *(lambda x, y: x.swapaxes(0, 1), lambda x, y: torch.rot90(x), lambda x, y: x.trace()),
+        *(
+            lambda x, y: torch.cross(x[:, :3], x[:, 1:], 1),
+            lambda x, y: torch.diff(x),
+            lambda x, y: x.count_nonzero(),
+        ),
+        *(lambda x, y: torch.dot(x[0], x[1]), lambda x, y: x @ x[0], lambda x, y: torch.outer(x[0], x[1])),
+        *(
+            lambda x, y: torch.addcmul(x, x, y.float(), value=2),
+            lambda x, y: torch.addcdiv(x, x, y.float() + 9),
+        ),
+        *(
+            lambda x, y: x.nan_to_num(),
+            lambda x, y: torch.heaviside(x, x[0]),
+            lambda x, y: torch.hypot(x, y.float()),
+        ),
+        *(
+            lambda x, y: torch.meshgrid(x[0], x[1], indexing="ij"),
+            lambda x, y: torch.cartesian_prod(x[0], x[1]),
+        ),
+        *(
+            lambda x, y: torch.block_diag(x, x),
+            lambda x, y: torch.logaddexp(x, y.float()),
+            lambda x, y: x.logit(0.1),
+        ),
+        *(lambda x, y: torch.copysign(x, y), lambda x, y: torch.ldexp(x, y), lambda x, y: torch.sinc(x)),
+        *(
+            lambda x, y: torch.xlogy(x, x.abs() + 1),
+            lambda x, y: x.square().mean().sqrt(),
+            lambda x, y: torch.rsub(x, 2),
+        ),
+    )
+    return function, [x, y]
 
 
 def repeated(draw: Draw) -> Drawn:
@@ -449,7 +508,7 @@ def indexed(draw: Draw) -> Drawn:
         draw,
         (lambda x, i: x[i], [first]),
         (lambda x, i: x[:, i], [filled(draw, across[1], LONG, -sizes[1], sizes[1] - 1)]),
-        (lambda x, i, j: x[i, j], [first, second]),
+        (lambda x, i, j: x[i, j], [torch.atleast_1d(first), torch.atleast_1d(second)]),
         (lambda x, i: x[..., i], [filled(draw, across[0], LONG, 0, sizes[-1] - 1)]),
         (
             lambda x, i: F.embedding(i, x.reshape(sizes[0], -1)),
@@ -713,7 +772,17 @@ FAMILIES: Final[dict[str, Callable[[Draw], Drawn]]] = {
     function.__name__: function
     for function in (
         *(unary, unary_of_integers, activation, along_an_axis, cast, arithmetic, with_a_number, power, logic),
-        *(chosen, reduction, reduction_of_integers, reduction_of_one_axis, spread_of_values, moved, repeated),
+        *(
+            chosen,
+            reduction,
+            reduction_of_integers,
+            reduction_of_one_axis,
+            reduction_of_all,
+            spread_of_values,
+            moved,
+            of_matrices,
+            repeated,
+        ),
         *(sliced, joined, padded, triangle, windows, shuffled, gathered, indexed, written, ranked),
         *(convolution, transposed_convolution, pooled, adaptively_pooled, resampled, sampled, normalized),
         *(products, einsum, attention, recurrent, created, distances),

@@ -12,7 +12,7 @@ from tests.torch.converter.running import assert_lowers
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=8)
 @given(st.data())
 def test_program_computes_what_torch_does(family: str, data: st.DataObject) -> None:
     function, inputs = FAMILIES[family](data.draw)
