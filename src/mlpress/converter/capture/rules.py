@@ -124,7 +124,8 @@ def _bilinear(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor | None = None) 
     """Decomposes `aten::bilinear`, of (..., n), (..., m) and (outputs, n, m)."""
     outputs, inputs, others = weight.shape
     matrices = torch.matmul(x, weight.permute(1, 0, 2).reshape(inputs, outputs * others))
-    result = torch.matmul(matrices.unflatten(-1, (outputs, others)), y.unsqueeze(-1)).squeeze(-1)
+    matrices = matrices.reshape(*x.shape[:-1], outputs, others)
+    result = torch.matmul(matrices, y.unsqueeze(-1)).squeeze(-1)
     return result if bias is None else result + bias
 
 
