@@ -51,7 +51,7 @@ def dense(tensor: torch.Tensor) -> Dense:
     """
     tensor = tensor.detach().cpu().contiguous()
     if tensor.dtype in _NARROW_FLOATS:
-        raw = tensor.view(torch.uint8) if tensor.dim() else tensor.reshape(1).view(torch.uint8)
+        raw = tensor.reshape(-1).view(torch.uint8)
         return Dense(bits.Tensor(_NARROW_FLOATS[tensor.dtype], tuple(tensor.shape), raw.numpy().data))
     dtype = program_dtype(tensor.dtype)
     if dtype == bits.INT32 and tensor.dtype is torch.int64:

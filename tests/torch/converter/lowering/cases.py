@@ -107,6 +107,11 @@ def _unary() -> Iterator[Case]:
     for dtype in (torch.float32, torch.int32, torch.int64, torch.bool):
         for x in (floats(3, 4), integers(3, 4), bools(3, 4)):
             yield Case(f"{x.dtype} to {dtype}", lambda x, dtype=dtype: x.to(dtype).float(), (x,))
+    yield Case(
+        "empty constants of halves",
+        lambda x: torch.block_diag(x.round().half(), x.half()[:1] * 0).float(),
+        (floats(3, 4),),
+    )
 
 
 def _activations() -> Iterator[Case]:
