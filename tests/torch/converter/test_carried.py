@@ -13,6 +13,7 @@ from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, Sparse, deco
 from mlpress.errors import LegalityError
 from mlpress.mil import Constant, Literal
 from mlpress.nn import metadata
+from tests.torch.converter.running import operations
 
 RNG = np.random.default_rng(0)
 
@@ -119,3 +120,25 @@ def test_ios15_gets_dense_weights() -> None:
     made = mlpress.convert(carrying(ENCODINGS["palettized"]), inputs=[mlpress.TensorType("x", (3, 32))])
     weight = weight_of(made)
     assert isinstance(weight.data, Dense)
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_batch_norm_goes_into_compressed_weights_whose_values_have_scales(name: str) -> None:
+    norm = nn.BatchNorm1d(16)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(-2, 2, 16))
+        norm.running_mean.copy_(torch.linspace(0, 1, 16))
+        norm.running_var.copy_(torch.linspace(0.5, 2, 16))
+    model = nn.Sequential(carrying(ENCODINGS[name])[0], norm).eval()
+    x = torch.randn(3, 32)
+    made = mlpress.convert(
+        model,
+        inputs=[mlpress.TensorType("x", (3, 32))],
+        minimum_deployment_target=mlpress.target.iOS18,
+        compute_precision=mlpress.precision.FLOAT32,
+    )
+    folded = operations(made.program) == ["linear"]
+    assert folded == ("palettized" not in name)
+    assert form(weight_of(made).data)[0] == form(ENCODINGS[name])[0]
+    (found,) = made.predict({"x": x.numpy()}).values()
+    np.testing.assert_allclose(found, model(x).detach(), rtol=1e-3, atol=1e-3)
