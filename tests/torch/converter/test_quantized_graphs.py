@@ -11,10 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.ao.nn.intrinsic.qat import ConvBn2d, LinearBn1d
 from torch.ao.quantization import (
+    DeQuantStub,
+    QuantStub,
+    convert,
     default_fake_quant,
     default_per_channel_weight_fake_quant,
     disable_observer,
     get_default_qat_qconfig,
+    get_default_qconfig,
+    prepare,
 )
 
 import mlpress
@@ -273,3 +278,15 @@ def test_weights_keep_their_names():
     assert {"conv_weight", "conv_bias", "linear_weight"} <= names(Faked(), torch.randn(X))
     assert {"integers", "bias", "linear"} <= names(Decomposed(), torch.randn(X))
     assert {"weight", "bias"} <= names(*in_training("conv"))
+
+
+@pytest.mark.parametrize("route", ["module", "trace"])
+def test_weights_packed_for_kernels_of_torch_are_refused_with_what_to_do(route):
+    net = nn.Sequential(QuantStub(), nn.Conv2d(4, 8, 3), DeQuantStub()).eval()
+    net.qconfig = get_default_qconfig("x86")
+    ready = prepare(net)
+    ready(torch.randn(X))
+    with pytest.raises(
+        MlpressError, match=r"packed the weights of '1' .* before torch.ao.quantization.convert"
+    ):
+        converted(convert(ready), torch.randn(X), "iOS18", route)

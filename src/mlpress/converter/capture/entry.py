@@ -19,7 +19,7 @@ from mlpress.converter.capture.evaluation import evaluation_mode
 from mlpress.converter.capture.examples import prepare
 from mlpress.converter.capture.expand import expand
 from mlpress.converter.capture.exporting import explain, export, functionalized
-from mlpress.converter.capture.fake_quantizers import observing_nothing
+from mlpress.converter.capture.fake_quantizers import check_not_packed, observing_nothing
 from mlpress.converter.capture.fold import fold_constants, fold_rounded
 from mlpress.converter.capture.functional import make_functional, mutated_inputs
 from mlpress.converter.capture.kernels import shape_kernels
@@ -57,6 +57,7 @@ def capture(
             if isinstance(model, ExportedProgram):
                 program = _given_program(model, dynamic_shapes, rules)
             elif isinstance(model, nn.Module):
+                check_not_packed(model)
                 module = MirrorRoot(model) if isinstance(model, torch.jit.ScriptModule) else model
                 examples = prepare(module, example_inputs, dynamic_shapes)
                 asked = examples.open_dimensions

@@ -12,7 +12,26 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
+from mlpress.converter.capture.errors import CaptureError
+
 aten = torch.ops.aten
+
+
+def check_not_packed(module: nn.Module) -> None:
+    """Looks for layers whose weights torch has packed for its own quantized kernels.
+
+    Raises:
+        CaptureError: There are some; the message says which, and what to convert in their place.
+    """
+    packed = [name for name, part in module.named_modules() if hasattr(part, "_packed_params")]
+    # The packed weights are modules themselves, of the same name.
+    layers = [name or "the model" for name in packed if not name.endswith("_packed_params")]
+    if layers:
+        more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
+        raise CaptureError(
+            f"torch has packed the weights of {', '.join(map(repr, layers[:3]))}{more} for its own quantized "
+            "kernels; convert the model as it was before torch.ao.quantization.convert, or as a pt2e program"
+        )
 
 
 @contextmanager
