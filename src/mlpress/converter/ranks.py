@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torch import fx
+
 from mlpress.converter.capture import Captured
 from mlpress.converter.capture.source import source_of
 from mlpress.converter.passes.rank import MAX_RANK
@@ -19,8 +21,7 @@ def check_ranks(function: Function, captured: Captured) -> None:
         UnsupportedModelError: Some have; all are listed, with the operation that makes them, their shape, and
             the place in the user's code.
     """
-    places = {node.name: str(source_of(node)) for node in captured.graph.nodes}
-    found = list(_wide(function, places))
+    found = list(_wide(function, {node.name: node for node in captured.graph.nodes}))
     if not found:
         return
     # A reshape is there for what follows it or stands before it.
@@ -32,7 +33,7 @@ def check_ranks(function: Function, captured: Captured) -> None:
     )
 
 
-def _wide(function: Function, places: dict[str, str]) -> Iterator[tuple[str, str]]:
+def _wide(function: Function, nodes: dict[str, fx.Node]) -> Iterator[tuple[str, str]]:
     """Yields what makes a wide tensor, and a text about it."""
     outputs = set(function.block.outputs)
     for value in function.inputs:
@@ -45,7 +46,7 @@ def _wide(function: Function, places: dict[str, str]) -> Iterator[tuple[str, str
             if value in outputs:
                 yield "output", f"output {value.name!r} of {_shape(value)}"
             else:
-                yield node.type, f"{node.type} makes {_shape(value)}{_place(value.name, places)}"
+                yield node.type, f"{node.type} makes {_shape(value)}{_place(value.name, nodes)}"
 
 
 def _shape(value: Value) -> str:
@@ -53,8 +54,8 @@ def _shape(value: Value) -> str:
     return f"rank {len(value.type.shape)}, shape {value.type.shape}"
 
 
-def _place(name: str, places: dict[str, str]) -> str:
+def _place(name: str, nodes: dict[str, fx.Node]) -> str:
     """Returns where the node stands in the user's code that a value is named after."""
-    while name and name not in places:
+    while name and name not in nodes:
         name = name.rpartition("_")[0]
-    return f", in {places[name]}" if name else ""
+    return f", in {source_of(nodes[name])}" if name else ""
