@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlpress.cli.arguments import Json, Model, Output, require_parent, require_writable
+from mlpress.cli.arguments import Function, Json, Model, Output, require_parent, require_writable
 from mlpress.cli.progress import progress_bar
 from mlpress.cli.recipes import Flags, make_recipe
 from mlpress.cli.render import emit
+
+if TYPE_CHECKING:
+    from mlpress.models import MLModel
 
 
 def compress(
@@ -55,7 +60,16 @@ def compress(
             metavar="FILE.npz|DIR",
             help="Compress by samples: prune by sparse_gpt, palettize by sensitivity, quantize by gptq; with "
             "--recipe, as its methods say. Arrays by input name; one more axis than the input, the first, "
-            "counts samples.",
+            "counts samples; with states, those of a file are a sequence.",
+        ),
+    ] = None,
+    function: Function = None,
+    fine_tune: Annotated[
+        int | None,
+        typer.Option(
+            metavar="EPOCHS",
+            min=1,
+            help="With --data: train the compressed model towards what it said before, without the methods.",
         ),
     ] = None,
     strict: Annotated[
@@ -72,22 +86,43 @@ def compress(
     Flags prune, then palettize, then quantize; --recipe gives any order, and exceptions by operator. Each
     weight is compressed as asked or left as it is, with the reason in the report.
     """
+    if fine_tune is not None and data is None:
+        raise typer.BadParameter("--fine-tune goes with --data")
     flags = Flags(prune, palettize, group_size, quantize, granularity, block_size, scales, weight_threshold)
-    stages = make_recipe(recipe, flags, data)
+    stages = make_recipe(recipe, flags, with_methods=data is not None and fine_tune is None)
     require_writable(output)
     if report is not None:
         require_parent(report)
     from mlpress.api import compress as compress_model
     from mlpress.models import MLModel
-    from mlpress.verification import read_samples
+    from mlpress.models.prediction.running import require_runtime
 
-    loaded = MLModel(model)
-    samples = None if data is None else read_samples(data, loaded.interface)
+    loaded = MLModel(model, function_name=function)
+    samples = None if data is None else _Samples(data, loaded)
     with progress_bar("compressing") as advance:
-        compressed = compress_model(
-            loaded, stages, data=samples, strict=strict, workers=workers, progress=advance
-        )
+        if samples is None or fine_tune is None:
+            compressed = compress_model(
+                loaded, stages, data=samples, strict=strict, workers=workers, progress=advance
+            )
+        else:
+            require_runtime()
+            from mlpress.training import fine_tune as train
+
+            compressed = train(loaded, stages, samples, epochs=fine_tune, strict=strict, progress=advance)
     compressed.model.save(output)
     if report is not None:
         report.write_text(compressed.report.to_json() + "\n", encoding="utf-8")
     emit(compressed.report.to_json() if json else str(compressed.report))
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """Samples in files, which each epoch reads anew."""
+
+    path: Path
+    model: MLModel
+
+    def __iter__(self) -> Iterator[Any]:
+        from mlpress.verification import read_samples
+
+        return read_samples(self.path, self.model.interface)

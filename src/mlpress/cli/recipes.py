@@ -47,10 +47,10 @@ _ARGUMENTS = {
 _METHODS = {"prune": "sparse_gpt", "palettize": "sensitive", "quantize": "gptq"}
 
 
-def make_recipe(file: Path | None, flags: Flags, data: Path | None) -> Recipe:
+def make_recipe(file: Path | None, flags: Flags, *, with_methods: bool) -> Recipe:
     """Returns the recipe in `file`, or the one that `flags` stand for: prune, then palettize, then quantize.
 
-    With samples in `data` the flags stand for the methods that take them; tables of palettized weights are
+    `with_methods`, the flags stand for the methods that take samples; tables of palettized weights are
     quantized without.
 
     Raises:
@@ -67,7 +67,7 @@ def make_recipe(file: Path | None, flags: Flags, data: Path | None) -> Recipe:
         return Recipe.from_yaml(file)
     if not any((flags.prune is not None, flags.palettize is not None, flags.quantize is not None)):
         raise typer.BadParameter("say what to do: --prune, --palettize, --quantize or --recipe")
-    return _from_flags(asdict(flags), {} if data is None else _METHODS)
+    return _from_flags(asdict(flags), _METHODS if with_methods else {})
 
 
 def _from_flags(values: dict[str, Any], methods: Mapping[str, str]) -> Recipe:

@@ -19,12 +19,13 @@ from mlpress.models.prediction.images import pillow
 Array = npt.NDArray[Any]
 
 
-def read_samples(path: Path, interface: Interface | None) -> Iterator[dict[str, Any]]:
+def read_samples(path: Path, interface: Interface | None) -> Iterator[dict[str, Any] | list[dict[str, Any]]]:
     """Yields the samples in a ``.npz`` file, or in all those of a directory in the order of their names.
 
     A file holds an array for each input, under its name. One with an axis more than the input holds a value
     for each sample of the file, along its first axis; one with as many axes as the input goes with every
-    sample. An image is an array of pixels in uint8: height and width, then three channels, red first, unless
+    sample. For a model with states, the samples of a file are the steps of a sequence, yielded as one list.
+    An image is an array of pixels in uint8: height and width, then three channels, red first, unless
     it is grey.
 
     Args:
@@ -40,14 +41,21 @@ def read_samples(path: Path, interface: Interface | None) -> Iterator[dict[str, 
         raise MlpressError(f"{path} holds no .npz files")
     for file in files:
         arrays = _arrays(file)
-        yield from (arrays,) if interface is None else _samples(file, arrays, interface)
+        if interface is None:
+            yield arrays
+        elif not interface.states:
+            yield from _samples(file, arrays, interface)
+        elif steps := list(_samples(file, arrays, interface)):
+            yield steps
 
 
 def _arrays(file: Path) -> dict[str, Array]:
+    if file.exists() and not zipfile.is_zipfile(file):
+        raise MlpressError(f"{file} is no .npz file, which holds an array for each input")
     try:
         with np.load(file, allow_pickle=False) as loaded:
             return dict(loaded)
-    except (ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise MlpressError(f"{file} is no .npz file that can be read: {error}") from error
 
 

@@ -13,6 +13,7 @@ from mlpress import MLModel
 from mlpress.encoding import Affine, Lut, Scatter
 from mlpress.passes import weights
 from tests.torch.calibration.weights.models import network, samples
+from tests.torch.calibration.weights.test_gathering import stateful
 from tests.unit.cli.conftest import Run
 
 
@@ -102,3 +103,50 @@ def test_samples_that_are_missing_or_not_asked_for(run: Run, model: Path, data: 
         assert outcome.code == 1
         assert words in outcome.err
         assert not out.exists()
+
+
+@pytest.mark.parametrize("how", ["flags", "recipe"])
+def test_fine_tuning(run: Run, model: Path, data: Path, tmp_path: Path, how: str) -> None:
+    out, recipe = tmp_path / "out.mlpackage", tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "steps: [{prune: {sparsity: 0.5, weight_threshold: 0}}, {quantize: {weight_threshold: 0}}]"
+    )
+    flags = ("--prune", 0.5, "--quantize", "int8", "--weight-threshold", 0)
+    chosen = flags if how == "flags" else ("--recipe", recipe)
+    outcome = run("compress", model, "-o", out, *chosen, "--data", data, "--fine-tune", 2, "--strict")
+    assert outcome.code == 0
+    assert outcome.err == ""
+    for each in weights(MLModel(out).program):
+        assert isinstance(each.encoding, Scatter)
+        assert isinstance(each.encoding.source, Affine)
+    assert MLModel(out).get_spec().description == MLModel(model).get_spec().description
+
+
+def test_fine_tuning_that_is_not_possible(run: Run, model: Path, data: Path, tmp_path: Path) -> None:
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "out.mlpackage"
+    recipe.write_text("steps: [{quantize: {method: gptq}}]")
+    for given, code, words in (
+        (("--quantize", "int8", "--fine-tune", 1), 2, "--fine-tune goes with --data"),
+        (("--quantize", "int8", "--data", data, "--fine-tune", 0), 2, "--fine-tune"),
+        (("--recipe", recipe, "--data", data, "--fine-tune", 1), 1, "training takes stages without a method"),
+    ):
+        outcome = run("compress", model, "-o", out, *given)
+        assert outcome.code == code
+        assert words in outcome.err
+        assert not out.exists()
+
+
+def test_a_function_and_its_states(run: Run, tmp_path: Path) -> None:
+    model, data, out = (tmp_path / name for name in ("model.mlpackage", "samples", "out.mlpackage"))
+    stateful(2, 3).save(model)
+    data.mkdir()
+    for number in range(3):
+        np.savez(data / f"{number}.npz", x=np.stack([one["x"] for one in samples((3, 8), 4)]))
+    flags = ("--quantize", "int4", "--weight-threshold", 0, "--strict")
+    assert run("compress", model, "-o", out, *flags, "--data", data, "--function", "by_3").code == 0
+    wrong = run("compress", model, "-o", out, *flags, "--data", data)
+    assert wrong.code == 1
+    assert "input 'x' has shape (3, 8)" in wrong.err
+    missing = run("compress", model, "-o", out, *flags, "--data", data, "--function", "by_4")
+    assert missing.code == 1
+    assert "by_4" in missing.err

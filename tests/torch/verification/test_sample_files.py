@@ -11,7 +11,7 @@ from mlpress.models import Interface
 from mlpress.verification import read_samples
 from tests.torch.models.packages import image_model
 from tests.torch.verification.models import network
-from tests.unit.models.descriptions import array, image, interface
+from tests.unit.models.descriptions import array, image, interface, state
 
 TWO = interface(array("x", 2, 4), array("mask", 3, dtype="INT32"))
 
@@ -70,6 +70,13 @@ def test_models_take_what_was_read(tmp_path: Path) -> None:
     assert verify(model, model, read_samples(tmp_path, model.interface)).samples == 6
 
 
+def test_the_samples_of_a_file_are_a_sequence_where_there_are_states(tmp_path: Path) -> None:
+    for name, count in (("a", 2), ("b", 0), ("c", 3)):
+        np.savez(tmp_path / f"{name}.npz", x=np.zeros((count, 2, 4)))
+    model = interface(array("x", 2, 4), states=[state("total", 1, 8)])
+    assert [len(sequence) for sequence in read_samples(tmp_path, model)] == [2, 3]
+
+
 def test_without_a_description_a_file_is_a_sample(tmp_path: Path) -> None:
     (sample,) = read(tmp_path, None, x=np.zeros((5, 2, 4)))
     assert sample["x"].shape == (5, 2, 4)
@@ -105,8 +112,9 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("not an archive")
     np.save(tmp_path / "single.npy", np.zeros(3))
     (tmp_path / "single.npy").rename(tmp_path / "single.npz")
-    for name in ("text.npz", "single.npz"):
-        with pytest.raises(MlpressError, match=rf"{name} is no \.npz file that can be read"):
+    np.savez(tmp_path / "objects.npz", x=np.array([{}]))
+    for name in ("text.npz", "single.npz", "objects.npz"):
+        with pytest.raises(MlpressError, match=rf"{name} is no \.npz file"):
             list(read_samples(tmp_path / name, TWO))
     with pytest.raises(FileNotFoundError):
         list(read_samples(tmp_path / "none.npz", TWO))

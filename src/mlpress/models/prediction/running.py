@@ -22,7 +22,7 @@ def make_runner(program: Program, function: str, options: RunOptions | None) -> 
         MlpressError: PyTorch is not installed.
         UnsupportedModelError: The function has operators that cannot be run; all are listed.
     """
-    runner: Runner = _runtime().Runner(program, function, options)
+    runner: Runner = require_runtime().Runner(program, function, options)
     return runner
 
 
@@ -41,11 +41,16 @@ def make_module(
         MlpressError: PyTorch is not installed, or an option is not allowed.
         UnsupportedModelError: The function has operators that cannot be run; all are listed.
     """
-    base = options or _runtime().RunOptions()
+    base = options or require_runtime().RunOptions()
     return make_runner(program, function, replace(replace(base, **changes), kernels="exact")).module
 
 
-def _runtime() -> ModuleType:
+def require_runtime() -> ModuleType:
+    """Returns what runs models.
+
+    Raises:
+        MlpressError: PyTorch is not installed.
+    """
     try:
         from mlpress import runtime
     except ModuleNotFoundError as error:
