@@ -3,7 +3,7 @@
 from mlpress.calibration.collect import measure, values_inside
 from mlpress.calibration.estimators import Estimator, MeanSquaredError, MinMax, Percentile
 from mlpress.calibration.gather import gather
-from mlpress.calibration.samples import Progress, Samples
+from mlpress.calibration.samples import Progress, Samples, require_samples
 
 __all__ = [
     "Estimator",
@@ -14,5 +14,6 @@ __all__ = [
     "Samples",
     "gather",
     "measure",
+    "require_samples",
     "values_inside",
 ]

@@ -36,10 +36,7 @@ def steps(
         UnsupportedModelError: The program has operators that cannot be run; all are listed.
         TypeError: A sample is neither a dictionary nor a list of them.
     """
-    if isinstance(samples, Mapping | str) or not isinstance(samples, Iterable):
-        raise TypeError(
-            f"samples is a {type(samples).__name__}; allowed: an iterable of dictionaries of inputs"
-        )
+    require_samples(samples)
     total = len(samples) if isinstance(samples, Sized) else None
     done = 0
     for number, sample in enumerate(samples):
@@ -49,6 +46,18 @@ def steps(
             progress(done, total, f"sample {done}")
     if not done:
         raise MlpressError("there are no samples")
+
+
+def require_samples(samples: Any) -> None:
+    """Checks that samples can be iterated over, and are not a single one.
+
+    Raises:
+        TypeError: They are something else.
+    """
+    if isinstance(samples, Mapping | str) or not isinstance(samples, Iterable):
+        raise TypeError(
+            f"samples is a {type(samples).__name__}; allowed: an iterable of dictionaries of inputs"
+        )
 
 
 def _runs(

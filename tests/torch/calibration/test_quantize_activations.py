@@ -170,6 +170,16 @@ def test_the_only_input_needs_no_name():
         cto.linear_quantize_activations(product(), symmetric(), samples)
 
 
+@pytest.mark.parametrize("given", [SAMPLES[0], None, "samples.npz"], ids=["one", "none", "a path"])
+def test_what_is_no_iterable_of_samples(given):
+    for quantize in (
+        lambda: quantize_activations(convolutional(), given),
+        lambda: cto.linear_quantize_activations(convolutional(), symmetric(), given),
+    ):
+        with pytest.raises(TypeError, match="allowed: an iterable of dictionaries"):
+            quantize()
+
+
 def test_a_configuration_for_something_else():
     config = cto.OptimizationConfig(cto.OpPalettizerConfig(nbits=4))
     with pytest.raises(MlpressError, match="OpPalettizerConfig is not for this function"):

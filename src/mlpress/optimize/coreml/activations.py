@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mlpress.api import quantize_activations
+from mlpress.calibration import require_samples
 from mlpress.errors import MlpressError, RecipeError
 from mlpress.models import MLModel, as_mlmodel
 from mlpress.optimize.coreml.config import OpCompressorConfig, OpLinearQuantizerConfig
@@ -38,9 +39,11 @@ def linear_quantize_activations(
         MlpressError: There are no samples, or one does not fit the model or holds NaN; PyTorch is not
             installed.
         RecipeError: The configuration is not for this function.
+        TypeError: `sample_data` cannot be iterated over or is a single sample, or a sample is no dictionary.
     """
     if not isinstance(config, OptimizationConfig):
         raise RecipeError(f"config is {config!r}; it has to be an OptimizationConfig")
+    require_samples(sample_data)
     model = as_mlmodel(mlmodel)
     step = config.step()
     rules = Step(
