@@ -159,6 +159,27 @@ def test_functions_between_codes_are_tables(function):
     assert np.abs(fast - exact).max() < 0.02 * np.abs(exact).max()
 
 
+class Gated(nn.Module):
+    """A sum with a mean of itself, which is smaller, and a ReLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return self.conv(torch.relu(x + x.mean((2, 3), keepdim=True))[:, :3])
+
+
+@pytest.mark.parametrize("how", [{}, {"mode": "linear"}, {"dtype": "uint8"}], ids=str)
+def test_sums_of_different_shapes(how):
+    example = torch.randn(2, 3, 9, 9)
+    model = quantized(Gated(), example, **how)
+    assert kernels(model)["add"] == 1
+    fast, exact = predictions(model, example)
+    assert np.abs(fast - exact).max() < 0.02 * np.abs(exact).max()
+
+
 def test_another_shape_is_packed_for_anew():
     model = mlpress.convert(
         nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3)).eval(),

@@ -56,7 +56,7 @@ def add(
     """Returns the codes of the sum of what the codes `x` and `y` stand for, which may broadcast."""
     if x.shape != y.shape:
         total = dequantize(x, x_scale, x_zero) + dequantize(y, y_scale, y_zero)
-        return quantize(total, scale, zero, low, high)
+        return quantize(total, scale, zero, 0, high).clamp_min(low)
     if is_compiling():
         result: Tensor = _ADD(x, x_scale, x_zero, y, y_scale, y_zero, scale, zero, low, high)
         return result
