@@ -91,6 +91,18 @@ def test_a_folded_batch_norm_changes_nothing_but_roundings() -> None:
     assert [type(module) for module in final][1] is nn.Identity
 
 
+def test_a_batch_norm_behind_a_transposed_convolution_in_groups_stays() -> None:
+    model = nn.Sequential(nn.ConvTranspose2d(3, 6, 2, groups=3), nn.BatchNorm2d(6))
+    training = quantizer(model, **WEIGHTS_ONLY)
+    prepared = training.prepare(INPUTS)
+    prepared(batch()[0]).square().mean().backward()
+    training.step()
+    expected = settled(prepared)(batch()[0])
+    final = training.finalize()
+    assert described(final) == {"0.weight": "int8 · 2 scales"}
+    torch.testing.assert_close(final.eval()(batch()[0]), expected)
+
+
 def test_milestones_turn_things_on_and_off() -> None:
     optimizer = quantizer(network(), milestones=[0, 1, 3, 2])
     model = optimizer.prepare(INPUTS)

@@ -186,13 +186,18 @@ class LinearQuantizer(Quantizer):
 
 
 def _folds(graph: fx.GraphModule) -> dict[nn.Module, nn.Module]:
-    """Returns the batch norms that follow modules with weights, for modules that are used once."""
+    """Returns the batch norms that follow modules with weights, for modules that are used once.
+
+    A transposed convolution in groups is left out: its weight has no axis for the output channels of all.
+    """
     found = {}
     calls = [node.target for node in graph.graph.nodes if node.op == "call_module"]
     for unit in units(graph):
         norm = unit.norm(graph)
         if norm is not None and calls.count(unit.first.target) == calls.count(unit.nodes[1].target) == 1:
-            found[graph.get_submodule(str(unit.first.target))] = norm
+            layer: Any = graph.get_submodule(str(unit.first.target))
+            if not (getattr(layer, "transposed", False) and layer.groups > 1):
+                found[layer] = norm
     return found
 
 
