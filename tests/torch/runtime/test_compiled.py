@@ -93,6 +93,34 @@ def test_a_compiled_network_calls_fast_kernels() -> None:
     assert np.abs(compiled - exact).max() < 0.02 * np.abs(exact).max()
 
 
+class Images(nn.Module):
+    """Float convolutions between codes, a pool of an image as it came in, and a sum of both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = torch.nn.functional.max_pool2d(x, 3, 1, 1)
+        return self.second(torch.relu(3 * self.first(x) + pooled + 0.5))
+
+
+def test_images_in_codes_are_laid_out_and_scaled_as_in_the_plain_network() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(1, 8, 4, 6)
+    model = mlpress.convert(
+        Images().eval(),
+        inputs=[mlpress.TensorType("x", (1, 8, 4, 6))],
+        minimum_deployment_target=mlpress.target.iOS18,
+        compute_precision=mlpress.precision.FLOAT32,
+    )
+    made = quantize_activations(model, [{"x": x}]).model
+    plain, compiled = made, made.with_program(made.program)
+    compiled.run_options = RunOptions(compile=True)
+    expected, found = (next(iter(each.predict({"x": x}).values())) for each in (plain, compiled))
+    assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+
+
 def test_states_are_no_constants_and_each_new_one_is_not_compiled_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

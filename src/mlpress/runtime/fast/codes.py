@@ -26,7 +26,9 @@ _Array = npt.NDArray[Any]
 def quantize(x: Tensor, scale: float, zero: int, low: int, high: int) -> Tensor:
     """Returns the codes of `x`, uint8 of its shape: round(x / scale) + zero, ties to even, in low..high."""
     if is_compiling():
-        return (x / scale).round().add(zero).clamp(low, high).to(torch.uint8)
+        # Clipped first: torch 2.13 folds divisions that follow convolutions into these, all by one divisor.
+        clipped = x.clamp((low - zero) * scale, (high - zero) * scale)
+        return (clipped / scale).round().add(zero).to(torch.uint8)
     rows = _memory(_dense(x))
     made = affine.quantize(rows, np.array([scale], np.float32), np.array([zero], np.int32), low, high)
     return _like(made, _dense(x))
@@ -80,7 +82,13 @@ def max_pool(
     padding = symmetric(pads)
     if padding is None or any(2 * most > size for most, size in zip(padding, kernel, strict=True)):
         codes, padding = pad_axes(codes, pads, 0), [0, 0]
-    pooled: Tensor = torch.ops.quantized.max_pool2d(codes, kernel, strides, padding, [1, 1], False)
+    pool = _POOL if is_compiling() else _pool
+    pooled: Tensor = pool(codes, kernel, strides, padding)
+    return pooled
+
+
+def _pool(codes: Tensor, kernel: Sequence[int], strides: Sequence[int], padding: Sequence[int]) -> Tensor:
+    pooled: Tensor = torch.ops.quantized.max_pool2d(image(codes), kernel, strides, padding, [1, 1], False)
     return pooled
 
 
@@ -94,13 +102,28 @@ def look_up(codes: Tensor, table: Tensor) -> Tensor:
 
 
 def _operator(name: str, signature: str, run: Callable[..., Tensor]) -> Any:
-    """Returns `run` as an operator whose result is laid out as its first argument, if that is dense."""
+    """Returns `run` as an operator of codes that gives images channels last, whatever it is given.
+
+    What compiles may lay out an argument anew, and still take the result to be as it was before.
+    """
+
+    def compute(x: Tensor, *rest: Any) -> Tensor:
+        return image(run(image(x), *rest))
 
     def infer(x: Tensor, *_: object) -> Tensor:
-        return torch.empty_like(_dense(x))
+        return image(x.new_empty(x.shape))
 
-    return define(name, signature, run, infer, torch.Tag.needs_fixed_stride_order)
+    return define(name, signature, compute, infer, torch.Tag.needs_fixed_stride_order)
 
+
+# Torch's own operator has channels last only if its input has them, and is compiled as if it always had.
+_POOL: Final = define(
+    "max_pool_codes",
+    "Tensor codes, int[] kernel, int[] strides, int[] padding",
+    _pool,
+    lambda codes, *window: image(_pool(codes, *window)),
+    torch.Tag.needs_fixed_stride_order,
+)
 
 _ADD: Final = _operator(
     "add_codes",
