@@ -16,6 +16,7 @@ from mlpress import bits
 from mlpress.converter.description import describe
 from mlpress.converter.interface import set_inputs, set_outputs
 from mlpress.converter.lowering.program import lower
+from mlpress.converter.passes.precision import set_precision
 from mlpress.mil import Opset
 from mlpress.package import ModelFile
 from tests.torch.converter.lowering.cases import CASES, Case
@@ -33,6 +34,7 @@ def load_package(path: Path) -> Any:
 def test_each_lowering_loads_with_the_types_that_we_give(case: Case, tmp_path: Path) -> None:
     program = lower(captured(case.function, case.inputs), Opset.CoreML8)
     function = program.functions["main"]
+    set_precision(function, None)
     features = [mlpress.TensorType(shape=tuple(x.shape)) for x in case.inputs]
     set_inputs(function, features, bits.FLOAT32)
     set_outputs(function, {})
