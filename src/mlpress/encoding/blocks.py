@@ -47,6 +47,16 @@ class Blocks:
         moved = rows.reshape([split[axis] for axis in permutation])
         return np.ascontiguousarray(moved.transpose(np.argsort(permutation))).reshape(self.shape)
 
+    def place(self, number: int) -> tuple[slice, ...]:
+        """Returns where a block lies in the tensor.
+
+        Args:
+            number: Of the row that `rows` makes of it.
+        """
+        numbers = map(int, np.unravel_index(number, self.counts))
+        sizes = [size // count for size, count in zip(self.shape, self.counts, strict=True)]
+        return tuple(slice(n * size, (n + 1) * size) for n, size in zip(numbers, sizes, strict=True))
+
     def _split_shape(self) -> list[int]:
         split: list[int] = []
         for size, count in zip(self.shape, self.counts, strict=True):

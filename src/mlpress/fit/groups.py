@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -60,8 +60,7 @@ class Groups:
     def index_leaf(self, indices: Rows, leaf: Dense | Sparse, dtype: DType) -> Dense | Sparse:
         """Returns the leaf that holds the indices of the rows of `leaf`, as `rows` orders them."""
         if isinstance(leaf, Dense):
-            dense = self._index_blocks.unrows(np.asarray(indices))
-            return Dense(Tensor.from_numpy(dense, dtype))
+            return Dense(Tensor.from_numpy(self._dense_indices(indices), dtype))
         mask = self._index_mask(leaf.mask)
         in_order = np.concatenate(indices) if self._in_order else self._put_in_order(indices, mask)
         return Sparse(mask, Tensor.from_numpy(in_order, dtype))
@@ -96,6 +95,16 @@ class Groups:
 
     def _index_mask(self, mask: Tensor) -> Tensor:
         return mask if self.length == 1 else mask_of_vectors(mask, self.axis, self.length)
+
+    def _dense_indices(self, indices: Rows) -> Array:
+        blocks = self._index_blocks
+        if isinstance(indices, np.ndarray):
+            return blocks.unrows(indices)
+        dense = np.empty(blocks.shape, np.uint8)
+        for group, row in enumerate(indices):
+            part = dense[blocks.place(group)]
+            part[...] = row.reshape(part.shape)
+        return dense
 
     def _dense_rows(self, values: Array) -> Array:
         if self.length == 1:
@@ -179,6 +188,26 @@ class _Cut:
         each = self.groups.length if self.groups.axis == 0 else 1
         part = decode_rows(Dense(mask), self.start // each, self.stop // each)
         return self.groups._index_blocks.rows(part.view(np.bool_))
+
+
+class RowsInTurn(Sequence[Array]):
+    """The values of groups that are no neighbours in a weight: each row is a copy, made when it is asked for."""
+
+    def __init__(self, values: Array, blocks: Blocks) -> None:
+        self._values, self._blocks = values, blocks
+
+    def __len__(self) -> int:
+        return self._blocks.count
+
+    @overload
+    def __getitem__(self, group: int) -> Array: ...
+    @overload
+    def __getitem__(self, group: slice) -> list[Array]: ...
+    def __getitem__(self, group: int | slice) -> Array | list[Array]:
+        numbers = range(len(self))[group]
+        if isinstance(numbers, range):
+            return [self[number] for number in numbers]
+        return self._values[self._blocks.place(numbers)].reshape(-1)
 
 
 def index_leaf_of_dense(indices: npt.NDArray[np.uint8], leaf: Encoding, dtype: DType) -> Dense | Sparse:

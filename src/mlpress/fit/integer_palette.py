@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mlpress import kernels
 from mlpress.bits import Tensor
-from mlpress.encoding import Blocks, Dense, Scatter, Sparse, decode, decode_rows, spread
+from mlpress.encoding import Blocks, Dense, Scatter, Sparse, decode, spread
 from mlpress.errors import NotApplicableError
 from mlpress.fit.kmeans import kmeans_groups
 from mlpress.fit.normalized import squared_ratios
@@ -47,9 +47,9 @@ def fit_integer_groups(
     scale = _align(scale, blocks)
     codes = decode(leaf if isinstance(leaf, Dense) else Scatter(leaf))
     entries = np.zeros((blocks.count, size, 1), codes.dtype)
-    indices = np.empty(codes.shape, np.uint8)
     axis = next((axis for axis, count in enumerate(blocks.counts) if count > 1), 0)
     weights = _histograms(codes, leaf.mask if isinstance(leaf, Sparse) else None, scale, blocks)
+    indices = np.empty(codes.shape, np.uint8)
     for group in range(blocks.count):
         present = np.flatnonzero(weights[group])
         values = present.astype(np.uint8).view(codes.dtype)
@@ -101,21 +101,19 @@ def _histograms(codes: Array, mask: Tensor | None, scale: Array, blocks: Blocks)
     """
     axis = next((axis for axis, count in enumerate(blocks.counts) if count > 1), 0)
     weights = np.zeros((blocks.count, 256))
+    kept = None if mask is None else decode(Dense(mask))
     rows = codes.shape[0]
     each = rows // scale.shape[0] if scale.shape[0] > 1 else 1
     for group in range(blocks.count):
         chosen = _slice(group, blocks, blocks.shape, axis)
         own = scale[_slice(group, blocks, scale.shape, axis)] if scale.shape[axis] > 1 else scale
         squares = squared_ratios(own)
-        first = chosen[0].start or 0 if axis == 0 else 0
         some = codes[chosen]
         for part in _pieces(some.shape, each):
             piece = np.ascontiguousarray(some[part]).view(np.uint8)
             over = squares[part.start // each : part.stop // each] if len(squares) > 1 else squares
             importance = spread(over, piece.shape)
-            if mask is not None:
-                kept = decode_rows(Dense(mask), first + part.start, first + part.stop)
-                kept = kept[(slice(None), *chosen[1:])] if axis else kept
-                importance = importance * kept
+            if kept is not None:
+                importance = importance * kept[chosen][part]
             weights[group] += np.bincount(piece.reshape(-1), importance.reshape(-1), minlength=256)
     return weights

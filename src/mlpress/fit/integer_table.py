@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from mlpress.fit.integer_search import (
 _SAMPLED_GROUPS = 8
 _PIECE = 1 << 19
 
-Rows = NDArray[Any] | list[NDArray[Any]]
+Rows = NDArray[Any] | Sequence[NDArray[Any]]
 """One array for each of G groups, or one array for all of them."""
 
 RowOf = Callable[[int], Row]
@@ -72,7 +73,7 @@ def fit_integer_table(
     each entry as `weights`; the indices then tell where each old entry went.
 
     Args:
-        groups: float16 or float32 ``[G, n]``, or a list of G arrays of different lengths.
+        groups: float16 or float32 ``[G, n]``, or a sequence of G arrays, whose lengths may differ.
         k: Entries of a table, 1 to 256.
         low: Least entry allowed, -128 or more with int8 tables (low < 0), 0 or more with uint8 tables.
         high: Largest entry allowed.
@@ -98,7 +99,7 @@ def fit_integer_table_asymmetric(
 
 def _check(groups: Rows, k: int, low: int, high: int) -> None:
     rank = groups.ndim if isinstance(groups, np.ndarray) else 2
-    for group in groups[:1]:
+    for group in islice(groups, 1):
         if rank != 2 or group.dtype.type not in (np.float16, np.float32):
             raise ValueError(
                 f"groups is {group.dtype} with {rank} dimensions; float16 or float32 [G, n] is expected"
@@ -124,12 +125,12 @@ def _fit(
     ends = [float(end(part)) for part in parts if part.size for end in (np.min, np.max)]
     grid = find_grid(row_of, len(groups), dtype, entries, offset, ends)
     table, decoded = tables_on_grid(row_of, len(groups), entries, grid)
-    if isinstance(groups, list):
-        indices: Rows = [assign(group, own) for group, own in zip(groups, decoded, strict=True)]
-    else:
-        indices = np.empty(groups.shape, np.uint8)
+    if isinstance(groups, np.ndarray):
+        indices: Rows = np.empty(groups.shape, np.uint8)
         for group, own, out in zip(groups, decoded, indices, strict=True):
             assign(group, own, out)
+    else:
+        indices = [assign(group, own) for group, own in zip(groups, decoded, strict=True)]
     return IntegerTable(table, grid.scale, grid.offset, indices)
 
 

@@ -72,7 +72,7 @@ class Normalized:
 
         Of float16 weights, these are the distinct values; of float32 weights, all.
         """
-        where = self._group(group)
+        where = self.blocks.place(group)
         scale = self.scale[self._over(where)]
         counts = squared_ratios(scale)
         # Groups that share a grid count among each other, too.
@@ -140,11 +140,6 @@ class Normalized:
     def _over(self, where: tuple[slice, ...]) -> tuple[slice, ...]:
         pairs = zip(where, self.scale.shape, strict=True)
         return tuple(part if size > 1 else slice(None) for part, size in pairs)
-
-    def _group(self, group: int) -> tuple[slice, ...]:
-        numbers = map(int, np.unravel_index(group, self.blocks.counts))
-        sizes = [size // count for size, count in zip(self.blocks.shape, self.blocks.counts, strict=True)]
-        return tuple(slice(n * size, (n + 1) * size) for n, size in zip(numbers, sizes, strict=True))
 
 
 def normalize(values: Array, scale: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from mlpress.recipe import NBITS, Palettize
 Array = npt.NDArray[Any]
 
 _PIECE = 1 << 16
-Rows = npt.NDArray[Any] | list[npt.NDArray[Any]]
+Rows = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
 """One array for each of G rows, or one array for all of them."""
 
 
