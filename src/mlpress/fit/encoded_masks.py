@@ -15,7 +15,7 @@ from mlpress.errors import NonFiniteWeightError
 from mlpress.fit import masks
 from mlpress.fit.percentiles import percentile
 from mlpress.kernels.kmeans import distinct_values
-from mlpress.kernels.masks import count_non_finite, magnitude_above
+from mlpress.kernels.masks import count_non_finite, magnitude_above, n_of_m
 
 
 def magnitude_mask(encoding: Encoding, sparsity: float) -> NDArray[np.uint8]:
@@ -45,13 +45,25 @@ def threshold_mask(encoding: Encoding, threshold: float) -> NDArray[np.uint8]:
     return _above(encoding, threshold)
 
 
-def _comes_in_parts(encoding: Encoding) -> bool:
-    """Whether decoding all of it would take memory, and its parts take whole bytes of a mask."""
+def n_m_mask(encoding: Encoding, n: int, m: int, axis: int) -> NDArray[np.uint8]:
+    """Returns what `mlpress.fit.masks.n_m_mask` returns for the decoded weight, and raises the same."""
+    together = m if axis == 0 else 1
+    if not _comes_in_parts(encoding, together):
+        return masks.n_m_mask(decode(encoding), n, m, axis)
+    for _ in _finite_parts(encoding):
+        pass
+    masks.check_channels(encoding.shape, axis, m, "m")
+    ranges = row_ranges(encoding, together=math.lcm(_rows_of_bytes(encoding), together))
+    return np.concatenate([n_of_m(masks.around(decode_rows(encoding, *rows), axis), n, m) for rows in ranges])
+
+
+def _comes_in_parts(encoding: Encoding, together: int = 1) -> bool:
+    """Whether decoding all of it would take memory, and parts of so many rows take whole bytes of a mask."""
     return (
         not isinstance(encoding, Dense)
         and encoding.dtype == FLOAT16
         and size_of(encoding) > 0
-        and encoding.shape[0] % _rows_of_bytes(encoding) == 0
+        and encoding.shape[0] % math.lcm(_rows_of_bytes(encoding), together) == 0
     )
 
 

@@ -191,7 +191,7 @@ class _Cut:
 
 
 class RowsInTurn(Sequence[Array]):
-    """The values of groups that are no neighbours in a weight: each row is a copy, made when it is asked for."""
+    """The values of groups that are no neighbours in a weight: each row is a copy, made when asked for."""
 
     def __init__(self, values: Array, blocks: Blocks) -> None:
         self._values, self._blocks = values, blocks

@@ -62,10 +62,10 @@ def block_mask(weight: Floats, sparsity: float, block_size: int, axis: int) -> N
     values = _finite(weight)
     if block_size < 1:
         raise ValueError(f"block_size is {block_size}; allowed: 1 or above")
-    _check_channels(weight, axis, block_size, "block_size")
+    check_channels(weight.shape, axis, block_size, "block_size")
     if sparsity in (0, 1):
         return kernels.magnitude_above(values, _threshold(values, sparsity))
-    kept = blocks_above(_around(weight, axis), block_size, checked_sparsity(sparsity))
+    kept = blocks_above(around(weight, axis), block_size, checked_sparsity(sparsity))
     return np.packbits(kept, bitorder="little") & kernels.magnitude_above(values, 0)
 
 
@@ -87,8 +87,8 @@ def n_m_mask(weight: Floats, n: int, m: int, axis: int) -> NDArray[np.uint8]:
         ValueError: Wrong dtype, ``n``, ``m`` or axis.
     """
     _finite(weight)
-    _check_channels(weight, axis, m, "m")
-    return kernels.n_of_m(_around(weight, axis), n, m)
+    check_channels(weight.shape, axis, m, "m")
+    return kernels.n_of_m(around(weight, axis), n, m)
 
 
 def threshold_mask(weight: Floats, threshold: float) -> NDArray[np.uint8]:
@@ -130,20 +130,26 @@ def checked_sparsity(sparsity: float) -> float:
     return sparsity
 
 
-def _around(weight: Floats, axis: int) -> Floats:
-    """The weight as [outer, channels, inner]."""
+def around(weight: Floats, axis: int) -> Floats:
+    """Returns the weight as [outer, channels, inner]."""
     outer = math.prod(weight.shape[:axis])
     inner = math.prod(weight.shape[axis + 1 :])
     return np.ascontiguousarray(weight).reshape(outer, weight.shape[axis], inner)
 
 
-def _check_channels(weight: Floats, axis: int, size: int, name: str) -> None:
+def check_channels(shape: tuple[int, ...], axis: int, size: int, name: str) -> None:
+    """Checks that groups of `size` channels fit a weight; `name` is what the user calls that size.
+
+    Raises:
+        NotApplicableError: The rank does not fit, or a group is larger than half the channels.
+        ValueError: Wrong axis.
+    """
     if axis not in (0, 1):
         raise ValueError(f"axis is {axis}; allowed: 0 or 1")
-    if not 2 <= weight.ndim <= 5:
-        raise NotApplicableError(f"the weight has rank {weight.ndim}; structured pruning needs rank 2 to 5")
-    if size > weight.shape[axis] / 2:
-        raise NotApplicableError(f"{name} is {size}, more than half of the {weight.shape[axis]} channels")
+    if not 2 <= len(shape) <= 5:
+        raise NotApplicableError(f"the weight has rank {len(shape)}; structured pruning needs rank 2 to 5")
+    if size > shape[axis] / 2:
+        raise NotApplicableError(f"{name} is {size}, more than half of the {shape[axis]} channels")
 
 
 def _finite(weight: Floats) -> Floats:

@@ -58,12 +58,11 @@ def _kept(stage: Prune, encoding: Encoding) -> Array:
             return _kept_above(encoding, stage.threshold, stage.minimum_sparsity)
         if stage.sparsity is not None and stage.block_size is None:
             return encoded_masks.magnitude_mask(encoding, stage.sparsity)
-        weight = decode(encoding)
         if stage.n_m_ratio is not None:
-            return masks.n_m_mask(weight, *stage.n_m_ratio, stage.axis)
+            return encoded_masks.n_m_mask(encoding, *stage.n_m_ratio, stage.axis)
         assert stage.sparsity is not None
         assert stage.block_size is not None
-        return masks.block_mask(weight, stage.sparsity, stage.block_size, stage.axis)
+        return masks.block_mask(decode(encoding), stage.sparsity, stage.block_size, stage.axis)
     except MlpressError:
         raise
     except ValueError as error:

@@ -54,6 +54,7 @@ def folder(tmp_path_factory):
 
 
 PRUNE, INT8 = "prune: {sparsity: 0.8}", "quantize: {dtype: int8}"
+HALF, TWO_OF_FOUR = "prune: {sparsity: 0.5}", "prune: {n_m_ratio: [2, 4]}"
 PALETTIZE, IN_GROUPS = "palettize: {nbits: 4}", "palettize: {nbits: 4, group_size: 32}"
 BY_INPUTS = "palettize: {nbits: 4, group_size: 32, channel_axis: 1}"
 SCALED = "palettize: {nbits: 4, per_channel_scale: true}"
@@ -74,7 +75,15 @@ STEPS = {
     "prune, quantize and palettize": [PRUNE, INT8, PALETTIZE],
     "prune, palettize in groups and quantize": [PRUNE, IN_GROUPS, INT8],
     "prune, palettize in groups of inputs and quantize": [PRUNE, BY_INPUTS, INT8],
-    "prune 2 of 4, palettize in groups and quantize": ["prune: {n_m_ratio: [2, 4]}", IN_GROUPS, INT8],
+    "prune 2 of 4, palettize in groups and quantize": [TWO_OF_FOUR, IN_GROUPS, INT8],
+    "palettize in groups of inputs and quantize": [BY_INPUTS, INT8],
+    "palettize longer vectors": ["palettize: {nbits: 4, cluster_dim: 4}"],
+    "palettize and prune 2 of 4": [PALETTIZE, TWO_OF_FOUR],
+    "quantize and prune 2 of 4": [INT8, TWO_OF_FOUR],
+    "prune half and palettize in groups of inputs": [HALF, BY_INPUTS],
+    "prune half and palettize by scales": [HALF, SCALED],
+    "prune half, quantize and palettize": [HALF, INT8, PALETTIZE],
+    "prune half, quantize and palettize in groups of inputs": [HALF, INT8, BY_INPUTS],
 }
 
 
