@@ -47,7 +47,7 @@ def threshold_mask(encoding: Encoding, threshold: float) -> NDArray[np.uint8]:
 
 def n_m_mask(encoding: Encoding, n: int, m: int, axis: int) -> NDArray[np.uint8]:
     """Returns what `mlpress.fit.masks.n_m_mask` returns for the decoded weight, and raises the same."""
-    together = m if axis == 0 else 1
+    together = max(m, 1) if axis == 0 else 1  # a pattern of nothing is refused later
     if not _comes_in_parts(encoding, together):
         return masks.n_m_mask(decode(encoding), n, m, axis)
     for _ in _finite_parts(encoding):

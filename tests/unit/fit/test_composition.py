@@ -99,6 +99,24 @@ def test_pruning_last_drops_the_smallest_of_the_compressed_values(others: tuple[
     np.testing.assert_array_equal(after, np.where(kept, before, 0))
 
 
+@pytest.mark.parametrize("rows", [1024, 1020, 1022])
+@pytest.mark.parametrize("dim", [0, 1])
+@pytest.mark.parametrize("others", [(QUANTIZE,), (PALETTIZE,)])
+def test_patterns_of_a_compressed_weight_are_those_of_its_values(
+    others: tuple[Stage, ...], dim: int, rows: int
+) -> None:
+    """Large enough to be looked at in parts, of which a pattern along axis 0 may not be cut."""
+    values = weight((rows, 515))
+    stage = Prune(n_m_ratio=(2, 4), dim=dim)
+    decoded = decode(fit(values, *others))
+    assert np.array_equal(decode(fit(values, *others, stage)), decode(fit(decoded, stage)))
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_a_pattern_of_no_channels_is_refused(dim: int) -> None:
+    assert "m at least 1" in refusal(weight(), QUANTIZE, Prune(n_m_ratio=(0, 0), dim=dim))
+
+
 def test_a_pruned_weight_can_only_lose_more() -> None:
     values = weight()
     once, twice = decode(fit(values, PRUNE)), decode(fit(values, PRUNE, Prune(sparsity=0.9)))
