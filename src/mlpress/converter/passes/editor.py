@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from mlpress.encoding import Dense, Encoding, decode, map_tensors
-from mlpress.mil import Block, Constant, Function, Literal, Operation, TensorType, Type, Value
+from mlpress.encoding import Dense, Encoding, decode
+from mlpress.mil import Block, Constant, Function, Operation, TensorType, Type, Value
 from mlpress.ops.builder import Builder
-from mlpress.package import Spool
 
 
 class Editor:
@@ -32,7 +31,6 @@ class Editor:
         self._order: list[Operation] = []
         self._before: dict[Operation, list[Operation]] = {}
         self._removed: set[Operation] = set()
-        self._spool = Spool()  # changed weights may be as many as the model has
         self._read()
 
     # ---- looking ----
@@ -153,8 +151,6 @@ class Editor:
         made = self._builder.constant(value, name)
         for node in self._builder.operations:
             assert isinstance(node, Constant)
-            if not isinstance(node.data, Literal):
-                node.data = map_tensors(node.data, self._spool.store)
             self._constants[node.output] = node
         return made
 
