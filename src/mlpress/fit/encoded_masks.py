@@ -33,16 +33,15 @@ def magnitude_mask(encoding: Encoding, sparsity: float) -> NDArray[np.uint8]:
         low, high = bits.astype(np.uint16).view(np.float16)
         return low, high
 
-    return _above(encoding, percentile(size_of(encoding), masks.checked_sparsity(sparsity), pair))
+    threshold = percentile(size_of(encoding), masks.checked_sparsity(sparsity), pair)
+    return np.concatenate([magnitude_above(part, threshold) for part in _parts(encoding)])
 
 
 def threshold_mask(encoding: Encoding, threshold: float) -> NDArray[np.uint8]:
     """Returns what `mlpress.fit.masks.threshold_mask` returns for the decoded weight, and raises the same."""
     if not _comes_in_parts(encoding):
         return masks.threshold_mask(decode(encoding), threshold)
-    for _ in _finite_parts(encoding):
-        pass
-    return _above(encoding, threshold)
+    return np.concatenate([magnitude_above(part, threshold) for part in _finite_parts(encoding)])
 
 
 def n_m_mask(encoding: Encoding, n: int, m: int, axis: int) -> NDArray[np.uint8]:
@@ -87,7 +86,3 @@ def _finite_parts(encoding: Encoding) -> Iterator[NDArray[np.float16]]:
             yield part
     if bad:
         raise NonFiniteWeightError(f"{bad} of {size_of(encoding)} values are NaN or infinite")
-
-
-def _above(encoding: Encoding, threshold: float) -> NDArray[np.uint8]:
-    return np.concatenate([magnitude_above(part, threshold) for part in _parts(encoding)])

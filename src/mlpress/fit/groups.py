@@ -39,11 +39,20 @@ class Groups:
     def rows(self, leaf: Dense | Sparse) -> Rows:
         """Returns the values of each group, [n] or [n, V]; of a sparse leaf the kept ones."""
         if isinstance(leaf, Dense):
-            return self._dense_rows(leaf.values.numpy())
+            return self.dense_rows(leaf.values.numpy())
         mask = self._index_mask(leaf.mask)
         if self._in_order:
             return self._split(leaf.values.numpy(), mask)
         return self._gathered(Scatter(leaf), mask)
+
+    def dense_rows(self, array: Array) -> Rows:
+        """Returns the values of each group of an array of the shape of the weight.
+
+        Rows of scalars that are no neighbours are copied one by one, as they are asked for.
+        """
+        if self.length == 1 and not self._in_order:
+            return _RowsInTurn(array, self.blocks)
+        return self._all_rows(array)
 
     def kept_rows(self, array: Array, mask: Tensor) -> Rows:
         """Returns what `mask` keeps of each group of an array of the shape of the weight."""
@@ -64,23 +73,6 @@ class Groups:
         mask = self._index_mask(leaf.mask)
         in_order = np.concatenate(indices) if self._in_order else self._put_in_order(indices, mask)
         return Sparse(mask, Tensor.from_numpy(in_order, dtype))
-
-    @property
-    def are_apart(self) -> bool:
-        """Whether the scalars of a group are no neighbours in the weight."""
-        return self.length == 1 and not self._in_order
-
-    def in_turn(self) -> Iterator[tuple[tuple[slice, ...], Groups]]:
-        """Cuts the channel axis between groups; yields places in the weight, and the groups over them."""
-        channels, count = self.blocks.shape[self.axis], self.blocks.counts[self.axis]
-        step = max(_PIECE * count // max(math.prod(self.blocks.shape), 1), 1)
-        for first in range(0, count, step):
-            last = min(first + step, count)
-            where = [slice(None)] * len(self.blocks.shape)
-            where[self.axis] = slice(first * channels // count, last * channels // count)
-            shape, counts = list(self.blocks.shape), list(self.blocks.counts)
-            shape[self.axis], counts[self.axis] = (last - first) * channels // count, last - first
-            yield tuple(where), Groups(Blocks(tuple(shape), tuple(counts)), self.axis, self.length)
 
     @property
     def _in_order(self) -> bool:
@@ -106,7 +98,7 @@ class Groups:
             part[...] = row.reshape(part.shape)
         return dense
 
-    def _dense_rows(self, values: Array) -> Array:
+    def _all_rows(self, values: Array) -> Array:
         if self.length == 1:
             return self.blocks.rows(values)
         vectors = to_vectors(values, self.axis, self.length)
@@ -130,7 +122,7 @@ class Groups:
         found = [np.empty((count, *vector), source.dtype.storage) for count in self._counts(mask)]
         ends = np.zeros(len(found), np.int64)
         for cut in self._cuts():
-            dense = cut.groups._dense_rows(decode_rows(source, cut.start, cut.stop))
+            dense = cut.groups._all_rows(decode_rows(source, cut.start, cut.stop))
             for group, row, chosen in zip(cut.numbers, dense, cut.kept(mask), strict=True):
                 some = row[chosen]
                 found[group][ends[group] : ends[group] + len(some)] = some
@@ -190,7 +182,7 @@ class _Cut:
         return self.groups._index_blocks.rows(part.view(np.bool_))
 
 
-class RowsInTurn(Sequence[Array]):
+class _RowsInTurn(Sequence[Array]):
     """The values of groups that are no neighbours in a weight: each row is a copy, made when asked for."""
 
     def __init__(self, values: Array, blocks: Blocks) -> None:

@@ -47,7 +47,6 @@ def fit_integer_groups(
     scale = _align(scale, blocks)
     codes = decode(leaf if isinstance(leaf, Dense) else Scatter(leaf))
     entries = np.zeros((blocks.count, size, 1), codes.dtype)
-    axis = next((axis for axis, count in enumerate(blocks.counts) if count > 1), 0)
     weights = _histograms(codes, leaf.mask if isinstance(leaf, Sparse) else None, scale, blocks)
     indices = np.empty(codes.shape, np.uint8)
     for group in range(blocks.count):
@@ -60,7 +59,7 @@ def fit_integer_groups(
         entries[group, :, 0] = found.table[0]
         index_of = np.zeros(256, np.uint8)
         index_of[present[order]] = found.indices[0]
-        chosen = _slice(group, blocks, blocks.shape, axis)
+        chosen = blocks.place(group)
         from_codes, to_indices = codes[chosen], indices[chosen]
         for part in _pieces(from_codes.shape):
             piece = np.ascontiguousarray(from_codes[part]).view(np.uint8)
@@ -88,11 +87,6 @@ def _align(scale: Array, blocks: Blocks) -> Array:
     return scale
 
 
-def _slice(group: int, blocks: Blocks, shape: tuple[int, ...], axis: int) -> tuple[slice, ...]:
-    size = shape[axis] // blocks.counts[axis]
-    return (slice(None),) * axis + (slice(group * size, (group + 1) * size),)
-
-
 def _histograms(codes: Array, mask: Tensor | None, scale: Array, blocks: Blocks) -> npt.NDArray[np.float64]:
     """Returns for each group and byte value how much the kept codes with it count, [groups, 256].
 
@@ -105,8 +99,8 @@ def _histograms(codes: Array, mask: Tensor | None, scale: Array, blocks: Blocks)
     rows = codes.shape[0]
     each = rows // scale.shape[0] if scale.shape[0] > 1 else 1
     for group in range(blocks.count):
-        chosen = _slice(group, blocks, blocks.shape, axis)
-        own = scale[_slice(group, blocks, scale.shape, axis)] if scale.shape[axis] > 1 else scale
+        chosen = blocks.place(group)
+        own = scale[Blocks(scale.shape, blocks.counts).place(group)] if scale.shape[axis] > 1 else scale
         squares = squared_ratios(own)
         some = codes[chosen]
         for part in _pieces(some.shape, each):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from mlpress.bits import INT8, UINT8, DType, Tensor, unsigned
@@ -79,23 +78,9 @@ def _integers(stage: Palettize, layout: Layout, source: Affine) -> Encoding:
 
 
 def _fitted(stage: Palettize, dtype: DType, groups: Groups, leaf: Dense | Sparse) -> Lut:
-    if isinstance(leaf, Dense) and groups.are_apart and stage.nbits is not None:
-        entries, dense = _fitted_in_turn(stage, groups, leaf.values.numpy())
-        return _lut(entries, dtype, groups, Dense(Tensor.from_numpy(dense, _index_dtype(entries))))
     tables = fit_tables(stage, groups.rows(leaf), groups.row_shape(leaf))
     indices = groups.index_leaf(tables.indices, leaf, _index_dtype(tables.entries))
     return _lut(tables.entries, dtype, groups, indices)
-
-
-def _fitted_in_turn(stage: Palettize, groups: Groups, values: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
-    """Returns entries and dense indices, for a few groups at a time: their rows are copies."""
-    entries, indices = [], np.empty(values.shape, np.uint8)
-    for where, part in groups.in_turn():
-        some = Dense(Tensor.from_numpy(np.ascontiguousarray(values[where])))
-        tables = fit_tables(stage, part.rows(some), part.row_shape(some))
-        entries.append(tables.entries)
-        indices[where] = part.blocks.unrows(np.asarray(tables.indices))
-    return np.concatenate(entries), indices
 
 
 def _groups_of(stage: Palettize, layout: Layout, shape: tuple[int, ...]) -> Groups:

@@ -11,7 +11,7 @@ from mlpress.bits import DType, Tensor, dtype_named
 from mlpress.encoding import Affine, Blocks, Dense, Encoding, Lut, Sparse
 from mlpress.errors import NotApplicableError
 from mlpress.fit import affine
-from mlpress.fit.groups import Groups, RowsInTurn, index_leaf_of_dense
+from mlpress.fit.groups import Groups, index_leaf_of_dense
 from mlpress.fit.integer_search import Entries
 from mlpress.fit.integer_table import IntegerTable, Rows, fit_integer_table, fit_integer_table_asymmetric
 from mlpress.fit.scaled_integers import fit_scaled_integers
@@ -82,13 +82,9 @@ def _refit(stage: Quantize, lut: Lut, reference: Array) -> tuple[IntegerTable, D
     groups = Groups(Blocks(lut.indices.shape, lut.table.shape[:-2]))
     leaf = lut.indices
     assert isinstance(leaf, (Dense, Sparse))
-    rows: Rows
-    if isinstance(leaf, Dense) and groups.are_apart:
-        rows = RowsInTurn(reference, groups.blocks)
-    elif isinstance(leaf, Dense):
-        rows = np.ascontiguousarray(groups.blocks.rows(reference))
-    else:
-        rows = groups.kept_rows(reference, leaf.mask)
+    rows = (
+        groups.kept_rows(reference, leaf.mask) if isinstance(leaf, Sparse) else groups.dense_rows(reference)
+    )
     found = _fit(stage, rows, lut.table.shape[-2])
     return found, groups.index_leaf(found.indices, leaf, leaf.dtype)
 

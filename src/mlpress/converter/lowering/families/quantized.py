@@ -98,10 +98,7 @@ def per_group(
 ) -> Value:
     """The integers of a weight, with a scale and a zero point for each `group_size` elements of a row."""
     del dtype, group_size
-    values, factors, middle = context.array(x), _known(context, scales), _known(context, zeros, 0)
-    if values is None or factors is None or middle is None:
-        raise LoweringError(f"{x.name!r} is no constant; only weights can be rounded in groups")
-    factors, middle = (_of_blocks(each, values, factors.size) for each in (factors, middle))
+    values, factors, middle = _in_groups(context, x, scales, zeros)
     # The order of torch's own steps, so that ties go the same way.
     steps = values * spread(1 / factors, values.shape) + spread(middle, values.shape)
     return context.successor(x, np.rint(steps).clip(low, high).astype(np.int32))
@@ -121,16 +118,25 @@ def from_integers_per_group(
 ) -> Value:
     """``scale * (x - zero)``, with a scale and a zero point for each `group_size` elements of a row."""
     del dtype, group_size, out_dtype
-    integers, factors, middle = context.array(x), _known(context, scales), _known(context, zeros, 0)
-    if integers is None or factors is None or middle is None:
-        raise LoweringError(f"{x.name!r} is no constant; only weights can be rounded in groups")
-    factors, middle = (_of_blocks(each, integers, factors.size) for each in (factors, middle))
+    integers, factors, middle = _in_groups(context, x, scales, zeros)
     return context.successor(x, _weight(context.opset, integers, factors, middle, low, high))
 
 
-def _of_blocks(parameters: _Array, weight: _Array, count: int) -> _Array:
-    """Returns scales or zero points as one for each group of each row of a weight."""
-    return np.broadcast_to(parameters.reshape(-1), (count,)).reshape(len(weight), -1)
+def _in_groups(context: Context, x: Value, scales: Any, zeros: Any) -> tuple[_Array, _Array, _Array]:
+    """Returns a weight, and its scales and zero points, one for each group of each row.
+
+    Raises:
+        LoweringError: One of them is no constant.
+    """
+    weight, factors, middle = context.array(x), _known(context, scales), _known(context, zeros, 0)
+    if weight is None or factors is None or middle is None:
+        raise LoweringError(f"{x.name!r} is no constant; only weights can be rounded in groups")
+    rows = len(weight)
+    return (
+        weight,
+        factors.reshape(rows, -1),
+        np.broadcast_to(middle.reshape(-1), factors.size).reshape(rows, -1),
+    )
 
 
 def _quantized(
