@@ -15,8 +15,8 @@ from tests.zoo.language import LANGUAGE
 from tests.zoo.more_language import MORE_LANGUAGE
 from tests.zoo.more_vision import MORE_VISION
 from tests.zoo.network import Inputs, Network
-from tests.zoo.peer import trace
 from tests.zoo.recurrent import RECURRENT
+from tests.zoo.tracing import trace
 from tests.zoo.vision import VISION
 
 ZOO: dict[str, Callable[[], Network]] = {**VISION, **MORE_VISION, **RECURRENT, **LANGUAGE, **MORE_LANGUAGE}

@@ -14,26 +14,10 @@ import numpy as np
 import torch
 from coremltools.converters.mil import Builder as mb
 from coremltools.converters.mil.frontend.torch import ops as frontend
-from torch import Tensor, nn
+from torch import Tensor
 
 TARGETS = ("iOS15", "iOS16", "iOS17", "iOS18")
 PRECISIONS = ("float32", "float16")
-
-
-def trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> torch.jit.ScriptModule:
-    """Traces `module` with attention spelled out.
-
-    Without gradients, torch calls encoder layers as one operator, ``_native_multi_head_attention``, for which
-    coremltools has no converter.
-    """
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # tracing is deprecated, and warns of what becomes constant
-            return torch.jit.trace(module, inputs, check_trace=False)
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def convert(

@@ -18,7 +18,8 @@ from mlpress.runtime import Float16RangeWarning, RunOptions
 from tests.zoo.comparison import LEAST_OF_ROUNDED, Array, least_snr_db, snr_db
 from tests.zoo.minilm import MiniLM, tokenize
 from tests.zoo.network import Inputs
-from tests.zoo.peer import convert, trace
+from tests.zoo.peer import convert
+from tests.zoo.tracing import trace
 
 pytestmark = pytest.mark.zoo
 

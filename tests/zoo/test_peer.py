@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from mlpress.models import MLModel
-from tests.zoo.peer import convert, trace
+from tests.zoo.peer import convert
+from tests.zoo.tracing import trace
 
 pytestmark = pytest.mark.zoo
 

@@ -18,8 +18,9 @@ from mlpress.runtime import RunOptions
 from tests.zoo.comparison import LEAST_OF_ROUNDED, Array, least_snr_db, snr_db
 from tests.zoo.language import causal_mask, small_llama, tokens
 from tests.zoo.network import stir
-from tests.zoo.peer import PRECISIONS, convert_with, trace
+from tests.zoo.peer import PRECISIONS, convert_with
 from tests.zoo.stateful import StatefulDecoder
+from tests.zoo.tracing import trace
 
 pytestmark = pytest.mark.zoo
 

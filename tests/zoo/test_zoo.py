@@ -17,8 +17,9 @@ from mlpress.runtime import Float16RangeWarning, RunOptions
 from tests.zoo.comparison import LEAST_OF_ROUNDED, Array, least_snr_db, lowest_snr_db
 from tests.zoo.language import LANGUAGE
 from tests.zoo.network import Inputs, Network
-from tests.zoo.peer import PRECISIONS, TARGETS, convert, trace
+from tests.zoo.peer import PRECISIONS, TARGETS, convert
 from tests.zoo.recurrent import RECURRENT
+from tests.zoo.tracing import trace
 from tests.zoo.vision import VISION
 
 pytestmark = pytest.mark.zoo

@@ -197,7 +197,9 @@ class MLModel:
         """Returns the function in use as a module of PyTorch, new at each call.
 
         Its parameters are the weights, under their names in the program. It takes tensors in the order of the
-        inputs and returns a dictionary of tensors. Hooks, autograd, `torch.compile` and `.to` work on it.
+        inputs and returns a dictionary of tensors. Hooks, autograd, `torch.compile` and `.to` work on it. On
+        CUDA the settings of torch hold, which round what convolutions multiply to TF32 unless told otherwise;
+        `predict` computes in full float32.
 
         Args:
             **options: Fields of `mlpress.runtime.RunOptions` that are to differ from `run_options`, such as

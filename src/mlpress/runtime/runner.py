@@ -21,6 +21,7 @@ from mlpress.runtime.classifier import find_classifier
 from mlpress.runtime.compiled import compiled
 from mlpress.runtime.constants import carrier
 from mlpress.runtime.fast import uses_fast_kernels
+from mlpress.runtime.full_float32 import full_float32
 from mlpress.runtime.options import RunOptions
 from mlpress.runtime.parts import DecodedConstants
 from mlpress.runtime.precision import Float16, Float16RangeWarning
@@ -97,7 +98,7 @@ class Runner:
             Float16RangeWarning: With `precision="float16"`, a result leaves float16's range.
         """
         arguments = self._arguments(inputs)
-        with self._lock, torch.inference_mode():
+        with self._lock, torch.inference_mode(), full_float32(self._options.device):
             self._bind(self._used, state)
             if self._rounding is not None:
                 self._rounding.overflow = None  # `values` may have left one
@@ -115,7 +116,7 @@ class Runner:
         """
         arguments = self._arguments(inputs)
         self._check_state(state)
-        return taps(self.module, arguments, {} if state is None else state.tensors)
+        return taps(self.module, arguments, {} if state is None else state.tensors, self._options.device)
 
     def prepare(self, inputs: Inputs, state: State | None = None) -> list[Tensor]:
         """Makes `module` use a state, and returns what it takes for inputs.

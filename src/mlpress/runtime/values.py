@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from mlpress.runtime.full_float32 import full_float32
+
 
 @dataclass(frozen=True, slots=True)
 class Tap:
@@ -25,7 +27,9 @@ class Tap:
     tensor: Tensor
 
 
-def taps(module: fx.GraphModule, arguments: Sequence[Any], states: Mapping[str, Tensor]) -> Iterator[Tap]:
+def taps(
+    module: fx.GraphModule, arguments: Sequence[Any], states: Mapping[str, Tensor], device: str
+) -> Iterator[Tap]:
     """Runs `module`, which `build` made, and yields its tensors in program order.
 
     A value is let go after its last use, as when the module runs by itself. Values inside the blocks of
@@ -35,6 +39,7 @@ def taps(module: fx.GraphModule, arguments: Sequence[Any], states: Mapping[str, 
         module: Is not changed, its own states included.
         arguments: What it takes.
         states: By name, the states to use in place of its own; changed in place.
+        device: Where all of these are.
     """
     interpreter = fx.Interpreter(module)
     interpreter.args_iter = iter(arguments)
@@ -42,7 +47,7 @@ def taps(module: fx.GraphModule, arguments: Sequence[Any], states: Mapping[str, 
         if "state" in node.meta:
             result = states[node.meta["state"]]
         else:
-            with torch.no_grad():
+            with torch.no_grad(), full_float32(device):
                 result = interpreter.run_node(node)
         interpreter.env[node] = result
         for dead in interpreter.user_to_last_uses.get(node, ()):
