@@ -60,6 +60,20 @@ def reordered(
     return [torch.cat([weight.chunk(len(order))[row] for row in order]) for weight in given]
 
 
+def in_one_piece(weights: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the weights of all layers, for CUDA as views of one tensor that is laid out as cuDNN reads it.
+
+    Other ones torch copies into such a tensor itself, and warns at that.
+    """
+    if weights[0].device.type != "cuda":
+        return list(weights)
+    order = sorted(range(len(weights)), key=lambda index: -weights[index].dim())  # matrices before biases
+    sizes = [weights[index].numel() for index in order]
+    parts = torch.split(torch.cat([weights[index].flatten() for index in order]), sizes)
+    views = dict(zip(order, parts, strict=True))
+    return [views[index].view_as(weight) for index, weight in enumerate(weights)]
+
+
 def worth_fusing(x: Tensor) -> bool:
     """Tells whether x is so long that torch's kernels make up for the copies of weights they need."""
     return not _length_is_unknown(x) and x.shape[0] >= _FUSED_STEPS

@@ -14,6 +14,7 @@ from mlpress.ops.cells import (
     Function,
     LstmCell,
     check_activations,
+    in_one_piece,
     reordered,
     scan,
     worth_fusing,
@@ -92,6 +93,7 @@ def _fused(x: Tensor, h: Tensor, c: Tensor, layers: list[_Layer]) -> tuple[Tenso
     count = len(layers)
     start = torch.stack(h.chunk(count, 1)), torch.stack(c.chunk(count, 1))
     train = torch.is_grad_enabled()
+    weights = in_one_piece(weights)
     states, last_h, last_c = torch.lstm(x, start, weights, biased, 1, 0.0, train, count == 2, False)
     return states, torch.cat(last_h.unbind(0), 1), torch.cat(last_c.unbind(0), 1)
 

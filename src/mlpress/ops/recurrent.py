@@ -12,7 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mlpress.ops.cells import ACTIVATIONS, GruCell, check_activations, reordered, scan, worth_fusing
+from mlpress.ops.cells import (
+    ACTIVATIONS,
+    GruCell,
+    check_activations,
+    in_one_piece,
+    reordered,
+    scan,
+    worth_fusing,
+)
 from mlpress.ops.op import op
 from mlpress.ops.operands import check_choice
 
@@ -67,7 +75,7 @@ def gru(
     names = (recurrent_activation.lower(), activation.lower())
     x = x.flip(0) if direction == "reverse" else x
     if reset_after and names == ("sigmoid", "tanh") and worth_fusing(x):
-        weights = reordered(weight_ih, weight_hh, (input_bias, bias), (0, 2, 1))
+        weights = in_one_piece(reordered(weight_ih, weight_hh, (input_bias, bias), (0, 2, 1)))
         biased, train = len(weights) == 4, torch.is_grad_enabled()
         states, (last,) = torch.gru(x, initial_h.unsqueeze(0), weights, biased, 1, 0.0, train, False, False)
     else:

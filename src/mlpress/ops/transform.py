@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mlpress.errors import InvalidProgramError
 from mlpress.ops.op import op
-from mlpress.ops.words import flip
+from mlpress.ops.words import flip, gather
 
 _OLD: Final = "T=fp16|fp32|int32|bool"
 _NEW: Final = "T=fp16|fp32|int8|int16|int32|uint8|uint16|bool"
@@ -100,9 +100,10 @@ def reverse_sequence(x: Tensor, lengths: Tensor, seq_axis: int = 0, batch_axis: 
     position = torch.arange(x.shape[seq_axis], device=x.device)
     length = lengths.long().unsqueeze(1)
     source = torch.where(position < length, length - 1 - position, position)  # [batch, sequence]
-    batch = torch.arange(x.shape[batch_axis], device=x.device).unsqueeze(1)
     axes = (batch_axis, seq_axis)
-    return x.movedim(axes, (0, 1))[batch, source].movedim((0, 1), axes)
+    moved = x.movedim(axes, (0, 1))
+    indices = source.reshape(*source.shape, *(1,) * (moved.dim() - 2)).expand_as(moved)
+    return gather(moved, 1, indices).movedim((0, 1), axes)
 
 
 @op(

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import torch
 
-_FULL: Final = "ieee"
+_ROUNDED: Final = "tf32"
 
 _lock = threading.Lock()
 _users = 0
@@ -38,7 +38,7 @@ def _enter() -> None:
     with _lock:
         if _users == 0:
             _before = tuple(part.fp32_precision for part in _parts())
-            _set((_FULL,) * len(_before))
+            _allow_tf32(False)
         _users += 1
 
 
@@ -47,12 +47,15 @@ def _leave() -> None:
     with _lock:
         _users -= 1
         if _users == 0:
-            _set(_before)
+            _allow_tf32(all(value == _ROUNDED for value in _before))
+            for part, value in zip(_parts(), _before, strict=True):
+                part.fp32_precision = value
 
 
-def _set(values: tuple[str, ...]) -> None:
-    for part, value in zip(_parts(), values, strict=True):
-        part.fp32_precision = value
+def _allow_tf32(allow: bool) -> None:
+    # The setting of all parts at once: after those of parts alone, torch refuses to say what this one is, and
+    # asks for it itself when it exports or compiles a model.
+    torch.backends.cudnn.allow_tf32 = allow
 
 
 def _parts() -> tuple[Any, ...]:

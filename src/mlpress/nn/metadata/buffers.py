@@ -17,6 +17,7 @@ import torch
 
 from mlpress.errors import EncodingError
 from mlpress.nn.arrays import to_numpy, to_torch
+from mlpress.nn.devices import device_of
 
 Array = npt.NDArray[Any]
 
@@ -117,4 +118,4 @@ def buffer_name(parameter: str, field: str) -> str:
 
 def mark_version(model: torch.nn.Module) -> None:
     """Says at the root of a model which version of the fields it has."""
-    model.register_buffer(VERSION, torch.tensor(1))
+    model.register_buffer(VERSION, torch.tensor(1, device=device_of(model)))

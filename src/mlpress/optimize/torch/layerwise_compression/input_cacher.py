@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any, cast
 
-import torch
 from torch import nn
 
 from mlpress.errors import RecipeError
 from mlpress.nn.calibration.stages import call
+from mlpress.nn.devices import to_device
 from mlpress.optimize.torch.registry import ClassRegistry
 
 
@@ -85,14 +85,3 @@ class GPTFirstLayerInputCacher(FirstLayerInputCacher):
 def matches(wanted: str | nn.Module, name: str, module: nn.Module) -> bool:
     """Says whether a module is the one that is wanted, or has a name that the regular expression matches."""
     return bool(re.fullmatch(wanted, name)) if isinstance(wanted, str) else wanted is module
-
-
-def to_device(value: Any, device: str) -> Any:
-    """Returns tensors, also those in tuples, lists and mappings, on a device."""
-    if isinstance(value, torch.Tensor):
-        return value.to(device)
-    if isinstance(value, (tuple, list)):
-        return [to_device(each, device) for each in value]
-    if isinstance(value, Mapping):
-        return {key: to_device(each, device) for key, each in value.items()}
-    return value

@@ -12,6 +12,7 @@ from torch import nn
 from mlpress.errors import RecipeError
 from mlpress.nn.calibration.stages import Stage, run_chain, run_whole
 from mlpress.nn.calibration.work import LayerAlgorithm, LayerWork
+from mlpress.nn.devices import device_of
 from mlpress.nn.metadata import mark_version
 from mlpress.optimize.torch.base_model_optimizer import BaseDataCalibratedModelOptimizer
 from mlpress.optimize.torch.layerwise_compression.algorithms import (
@@ -95,7 +96,7 @@ class LayerwiseCompressor(BaseDataCalibratedModelOptimizer):
 
         Args:
             dataloader: Inputs of the model: a tensor, a tuple or a mapping each.
-            device: Where to compute.
+            device: Where to compute; the model stays where it was.
             inplace: Whether to change the model itself and not a copy.
             strict: Whether a layer that cannot be compressed as asked is an error.
 
@@ -108,12 +109,13 @@ class LayerwiseCompressor(BaseDataCalibratedModelOptimizer):
         config = cast("LayerwiseCompressorConfig", self._config)
         config = config.model_copy(update={"layers": _counterparts(config.layers, given, model)})
         modes = [(module, module.training) for module in model.modules()]
+        home = device_of(model)
         model.eval().to(device)
         try:
             with torch.no_grad():
                 self._run(model, config, dataloader, device, strict)
         finally:
-            model.cpu()
+            model.to(home)
             for module, mode in modes:
                 module.training = mode
         mark_version(model)

@@ -15,6 +15,7 @@ from mlpress.nn.activations.quantizers import ActivationQuantizer, finish, make_
 from mlpress.nn.activations.roles import operation
 from mlpress.nn.activations.trace import as_inputs, find_floats, trace
 from mlpress.nn.activations.units import Unit, units
+from mlpress.nn.devices import device_of, to_device
 from mlpress.nn.report import Report, rms_error
 from mlpress.nn.targets import CONVOLUTIONS, TRANSPOSED, Target
 from mlpress.nn.training.quantize import BatchNormFold, Quantization
@@ -51,7 +52,8 @@ class LinearQuantizer(Quantizer):
         Where activations are quantized it is a `torch.fx.GraphModule` with the modules of the model.
 
         Args:
-            example_inputs: Inputs of the model: a tensor, a tuple, or the shape of its only one.
+            example_inputs: Inputs of the model, on any device: a tensor, a tuple, or the shape of its only
+                one.
             inplace: Whether to change the model itself and not a copy.
             strict: Whether a weight that cannot be quantized as asked is an error.
 
@@ -63,7 +65,7 @@ class LinearQuantizer(Quantizer):
         """
         if self._prepared:
             return self._model
-        inputs = as_inputs(example_inputs)
+        inputs = to_device(as_inputs(example_inputs), device_of(self._model))
         self._start(inplace)
         self._model.train()
         wanted = any(config.activation_dtype != "float32" for config in self._config.all_configs())
@@ -75,10 +77,9 @@ class LinearQuantizer(Quantizer):
         self._prepare_weights(strict)
         if graph is not None and plan is not None:
             insert(graph, plan, make_quantizer)
-            device = next((parameter.device for parameter in graph.parameters()), torch.device("cpu"))
             for module in graph.children():
                 if isinstance(module, ActivationQuantizer):
-                    module.to(device)
+                    module.to(device_of(graph))
             self._preserve(self._model, graph)
             self._model = graph
         return self._model
