@@ -160,8 +160,9 @@ class Runner:
             return self._classifier.result(name, value)
         kind = self.outputs[name]
         assert isinstance(kind, TensorType)  # outputs are tensors, apart from a classifier's
+        shares_memory = value.device.type == "cpu"  # with a weight, a state or an input, it may be
         with np.errstate(over="ignore"):  # what does not fit float16 is infinite, as on a device
-            return value.detach().cpu().numpy().astype(kind.dtype.storage)
+            return value.detach().cpu().numpy().astype(kind.dtype.storage, copy=shares_memory)
 
 
 def _check_device(device: str) -> None:

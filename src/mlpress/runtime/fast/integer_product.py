@@ -22,8 +22,8 @@ _LEAST_ROWS: Final = 17
 _FEATURE_STEP: Final = 8
 """What `torch._int_mm` asks for on CUDA: at least so many rows, and features in steps (torch 2.9 to 2.13)."""
 
-_MOST_FEATURES: Final = 1 << 15
-"""Sums of so many products, less a zero point times the sum of the weights, stay within int32."""
+_MOST_FEATURES: Final = 1 << 16
+"""Sums of so many products stay within int32."""
 
 _UNSIGNED_MIDDLE: Final = 128
 """What is taken off integers of uint8, and off their zero point, to have int8."""
@@ -33,9 +33,9 @@ class IntegerProduct(nn.Module):
     """``scale * (x - zero) * weight + bias`` for integers x, by an int8 weight, with channels on one axis."""
 
     _integers: Tensor
-    _totals: Tensor
     _scale: Tensor
-    _bias: Tensor | None
+    _shift: Tensor
+    _unsigned_shift: Tensor
 
     def __init__(
         self,
@@ -57,11 +57,13 @@ class IntegerProduct(nn.Module):
         """
         super().__init__()
         integers = torch.tensor(weight.integers()).flatten(1)
+        factor = torch.from_numpy(weight.scale).double() * scale
+        totals = factor * integers.sum(1, dtype=torch.int64)
         self.register_buffer("_integers", integers)
-        self.register_buffer("_totals", integers.sum(1, dtype=torch.int32))
-        self.register_buffer("_scale", torch.from_numpy(weight.scale) * scale)
-        self.register_buffer("_bias", None if bias is None else bias.detach().float())
-        self._zero = zero
+        self.register_buffer("_scale", factor.float())
+        for name, at in (("_shift", zero), ("_unsigned_shift", zero - _UNSIGNED_MIDDLE)):
+            shift = -at * totals if bias is None else bias.detach() - at * totals
+            self.register_buffer(name, shift.float())
         self._strides = strides
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,22 +74,18 @@ class IntegerProduct(nn.Module):
         return self._multiply(x[steps].movedim(1, -1)).movedim(-1, 1)
 
     def _multiply(self, x: Tensor) -> Tensor:
-        zero = self._zero
+        shift = self._shift
         if x.dtype == torch.uint8:
-            x, zero = (x ^ _UNSIGNED_MIDDLE).view(torch.int8), zero - _UNSIGNED_MIDDLE
-        rows = x.reshape(x.shape[:-1].numel(), x.shape[-1])
-        result = self._sums(rows, zero).float() * self._scale
-        if self._bias is not None:
-            result += self._bias
-        return result.reshape(*x.shape[:-1], len(self._integers))
+            x, shift = (x ^ _UNSIGNED_MIDDLE).view(torch.int8), self._unsigned_shift
+        sums = self._sums(x.reshape(x.shape[:-1].numel(), x.shape[-1]))
+        return torch.addcmul(shift, sums.float(), self._scale).reshape(*x.shape[:-1], len(self._integers))
 
-    def _sums(self, rows: Tensor, zero: int) -> Tensor:
+    def _sums(self, rows: Tensor) -> Tensor:
         """Returns int32 [rows, channels out], exact."""
         count = len(rows)
         if count < _LEAST_ROWS:
             rows = functional.pad(rows, (0, 0, 0, _LEAST_ROWS - count))
-        sums = torch._int_mm(rows, self._integers.t())[:count]
-        return sums - zero * self._totals if zero else sums
+        return torch._int_mm(rows, self._integers.t())[:count]
 
 
 def multiply_integers(graph: fx.Graph, parts: Parts, node: fx.Node) -> None:
