@@ -29,21 +29,18 @@ _SAMPLES: Final = 4
 _INT8: Final = Quantize(dtype="int8")
 
 
-def rows() -> Iterator[Row]:
-    """Latency of ResNet-50, of a BERT of 12 layers and of a linear layer."""
+def networks() -> Iterator[tuple[str, nn.Module, Tensor, dict[str, Any]]]:
+    """Yields what is timed, an input of it, and what is not quantized in it."""
     for batch in (1, 32):
         network, example = resnet50()
-        yield from _network(f"ResNet-50, batch {batch}", network, torch.rand(batch, *example.shape[1:]), {})
-    network, ids = bert()
-    yield from _network("BERT, 128 tokens", network, ids, {"add": None})
-    for count in (32, 512, 4096):
-        torch.manual_seed(0)
-        layer = nn.Sequential(nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 4096)).eval()
-        x = torch.rand(count, 4096)
-        yield from _network(f"two linear layers 4096 x 4096, {count} rows", layer, x, {})
+        yield f"ResNet-50, batch {batch}", network, torch.rand(batch, *example.shape[1:]), {}
+    yield "BERT, 128 tokens", *bert(), {"add": None}
+    layers = nn.Sequential(nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 4096))
+    yield "two linear layers 4096 x 4096, 512 rows", layers.eval(), torch.rand(512, 4096), {}
 
 
-def _network(name: str, network: nn.Module, example: Tensor, rules: dict[str, Any]) -> Iterator[Row]:
+def rows(name: str, network: nn.Module, example: Tensor, rules: dict[str, Any]) -> Iterator[Row]:
+    """Latencies and errors of a network."""
     model = _converted(network, example)
     samples = ({"x": _like(example, seed)} for seed in range(_SAMPLES))
     coded = quantize_activations(model, samples, Step(Quantize(mode="linear"), rules)).model
@@ -100,7 +97,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     print(torch.cuda.get_device_name(), "torch", torch.__version__)
     with full_float32(_DEVICE), torch.inference_mode():
-        show(list(rows()))
+        for each in networks():
+            show(list(rows(*each)))
 
 
 if __name__ == "__main__":

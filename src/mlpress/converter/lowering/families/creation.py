@@ -149,13 +149,20 @@ def eye(context: Context, rows: int, columns: int | None = None) -> Value:
 @_creates("aten.rand.default")
 def rand(context: Context, sizes: Sequence[Size]) -> Value:
     """Random numbers, uniform from 0 to 1."""
-    return context.result("random_uniform", shape=context.sizes.vector(sizes), low=0.0, high=1.0)
+    return _drawn(context, "random_uniform", sizes, low=0.0, high=1.0)
 
 
 @_creates("aten.randn.default")
 def randn(context: Context, sizes: Sequence[Size]) -> Value:
     """Random numbers, standard normal."""
-    return context.result("random_normal", shape=context.sizes.vector(sizes), mean=0.0, stddev=1.0)
+    return _drawn(context, "random_normal", sizes, mean=0.0, stddev=1.0)
+
+
+def _drawn(context: Context, kind: str, sizes: Sequence[Size], **parameters: float) -> Value:
+    """Returns what a random operator draws, which has at least one axis in Core ML."""
+    if sizes:
+        return context.result(kind, shape=context.sizes.vector(sizes), **parameters)
+    return context.result("squeeze", x=context.op(kind, shape=[1], **parameters), axes=[0])
 
 
 @_creates("aten.rand_like.default")
