@@ -123,7 +123,7 @@ def convert(library: Library, made: Made, path: Path) -> None:
         return
     peer = import_module("tests.zoo.peer")
     with peer.sizes_of_one_element():
-        traced = peer.trace(network, (inputs,))
+        traced = import_module("tests.zoo.tracing").trace(network, (inputs,))
         home.convert(traced, inputs=described, **options).save(str(path))
 
 

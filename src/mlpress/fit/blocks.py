@@ -19,8 +19,14 @@ _CHUNK = 1 << 16
 Rounding: TypeAlias = Callable[[Floats], Floats]
 
 
-def blocks_above(weight: Floats, block_size: int, fraction: float) -> NDArray[np.bool_]:
-    """Marks the weights whose block has a norm above a percentile of the norms of all weights' blocks.
+def blocks_above(
+    norms_in: Callable[[np.dtype[Any]], Floats],
+    dtype: np.dtype[Any],
+    channels: int,
+    block_size: int,
+    fraction: float,
+) -> NDArray[np.bool_]:
+    """Marks the blocks whose norm is above a percentile of the norms of all weights' blocks.
 
     Norms are computed in the weight's type, operation by operation as coremltools does, so that ties and the
     percentile are the same. Where their percentile overflows, or its square is below the smallest normal
@@ -28,35 +34,51 @@ def blocks_above(weight: Floats, block_size: int, fraction: float) -> NDArray[np
     squares that underflow is no more than that of adding in the type.
 
     Args:
-        weight: float16 or float32 [outer, channels, inner], C-contiguous and finite.
+        norms_in: Makes the norms, [outer, blocks, inner], in a type: see `norms`.
+        dtype: Type of the weight.
+        channels: Channels of the weight.
         block_size: Consecutive channels in a block; the last block may have fewer.
         fraction: 0 to 1, how many weights are at or below the percentile.
 
     Returns:
-        [outer, channels, inner].
+        [outer, blocks, inner].
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        norms = _norms(weight, block_size, weight.dtype)
-        threshold = _percentile(norms, weight.shape[1], block_size, fraction)
-        limits = np.finfo(weight.dtype)
+        found = norms_in(dtype)
+        threshold = _percentile(found, channels, block_size, fraction)
+        limits = np.finfo(dtype)
         if not limits.smallest_normal <= threshold**2 <= limits.max:
-            norms = _norms(weight, block_size, np.dtype(np.float64))
-            threshold = _percentile(norms, weight.shape[1], block_size, fraction)
-        above = norms > norms.dtype.type(threshold)
-    return np.repeat(above, block_size, axis=1)[:, : weight.shape[1]]
+            found = norms_in(np.dtype(np.float64))
+            threshold = _percentile(found, channels, block_size, fraction)
+        above: NDArray[np.bool_] = found > found.dtype.type(threshold)
+    return above
 
 
-def _norms(weight: Floats, block_size: int, kind: np.dtype[Any]) -> Floats:
-    """Norms of the blocks: ``kind`` [outer, blocks, inner]; float16 as if each operation were."""
+def norms(weight: Floats, block_size: int, kind: np.dtype[Any]) -> Floats:
+    """Returns norms of the blocks of a weight, float16 as if each operation were.
+
+    Args:
+        weight: float16 or float32 [outer, channels, inner], C-contiguous and finite.
+        block_size: Consecutive channels in a block.
+        kind: float64, or the type of the weight.
+
+    Returns:
+        `kind` [outer, blocks, inner].
+    """
     outer, channels, inner = weight.shape
-    norms = np.empty((outer, -(-channels // block_size), inner), kind)
+    found = np.empty((outer, -(-channels // block_size), inner), kind)
     wide = np.result_type(kind, np.float32)
     rounded = _rounded_to_half if kind == np.float16 else _unchanged
     sums = _sums_along if inner == 1 else _sums_across
-    for rows, blocks in _chunks(norms.shape, block_size):
+    for rows, blocks in _chunks(found.shape, block_size):
         part = weight[rows, blocks.start * block_size : blocks.stop * block_size]
-        norms[rows, blocks] = np.sqrt(sums(part, block_size, wide, rounded))
-    return norms
+        found[rows, blocks] = np.sqrt(sums(part, block_size, wide, rounded))
+    return found
+
+
+def kept_of(blocks: NDArray[np.bool_], block_size: int, channels: int) -> NDArray[np.uint8]:
+    """Returns the packed mask of the weights in marked blocks, [outer, blocks, inner]."""
+    return np.packbits(np.repeat(blocks, block_size, axis=1)[:, :channels], bitorder="little")
 
 
 def _chunks(shape: tuple[int, ...], block_size: int) -> Iterator[tuple[slice, slice]]:

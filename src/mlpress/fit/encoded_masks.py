@@ -13,9 +13,11 @@ from mlpress.bits import FLOAT16
 from mlpress.encoding import Dense, Encoding, decode, decode_rows, row_ranges, size_of
 from mlpress.errors import NonFiniteWeightError
 from mlpress.fit import masks
+from mlpress.fit.blocks import blocks_above, kept_of, norms
 from mlpress.fit.percentiles import percentile
 from mlpress.kernels.kmeans import distinct_values
 from mlpress.kernels.masks import count_non_finite, magnitude_above, n_of_m
+from mlpress.kernels.types import Floats
 
 
 def magnitude_mask(encoding: Encoding, sparsity: float) -> NDArray[np.uint8]:
@@ -24,7 +26,7 @@ def magnitude_mask(encoding: Encoding, sparsity: float) -> NDArray[np.uint8]:
         return masks.magnitude_mask(decode(encoding), sparsity)
     counts = np.zeros(1 << 15, np.int64)
     for part in _finite_parts(encoding):
-        values, masses = distinct_values(np.abs(part))
+        values, masses = distinct_values(np.abs(part.reshape(-1)))
         counts[values.astype(np.float16).view(np.uint16)] += masses.astype(np.int64)
     below = np.cumsum(counts)
 
@@ -34,14 +36,39 @@ def magnitude_mask(encoding: Encoding, sparsity: float) -> NDArray[np.uint8]:
         return low, high
 
     threshold = percentile(size_of(encoding), masks.checked_sparsity(sparsity), pair)
-    return np.concatenate([magnitude_above(part, threshold) for part in _parts(encoding)])
+    return np.concatenate([magnitude_above(part.reshape(-1), threshold) for part in _parts(encoding)])
 
 
 def threshold_mask(encoding: Encoding, threshold: float) -> NDArray[np.uint8]:
     """Returns what `mlpress.fit.masks.threshold_mask` returns for the decoded weight, and raises the same."""
     if not _comes_in_parts(encoding):
         return masks.threshold_mask(decode(encoding), threshold)
-    return np.concatenate([magnitude_above(part, threshold) for part in _finite_parts(encoding)])
+    return np.concatenate([magnitude_above(part.reshape(-1), threshold) for part in _finite_parts(encoding)])
+
+
+def block_mask(encoding: Encoding, sparsity: float, block_size: int, axis: int) -> NDArray[np.uint8]:
+    """Returns what `mlpress.fit.masks.block_mask` returns for the decoded weight, and raises the same."""
+    together = max(block_size, 1) if axis == 0 else 1
+    if sparsity in (0, 1) or block_size < 1 or not _comes_in_parts(encoding, together):
+        return masks.block_mask(decode(encoding), sparsity, block_size, axis)
+    masks.check_channels(encoding.shape, axis, block_size, "block_size")
+    for _ in _finite_parts(encoding):
+        pass
+    ranges = _ranges(encoding, together)
+
+    def norms_in(kind: np.dtype[Any]) -> Floats:
+        parts = (masks.around(decode_rows(encoding, *rows), axis) for rows in ranges)
+        return np.concatenate([norms(part, block_size, kind) for part in parts], axis=1 - axis)
+
+    fraction = masks.checked_sparsity(sparsity)
+    above = blocks_above(norms_in, np.dtype(np.float16), encoding.shape[axis], block_size, fraction)
+    kept = []
+    for start, stop in ranges:
+        part = np.ascontiguousarray(decode_rows(encoding, start, stop))
+        blocks = above[start:stop] if axis == 1 else above[:, start // block_size : stop // block_size]
+        channels = encoding.shape[1] if axis == 1 else stop - start
+        kept.append(kept_of(blocks, block_size, channels) & magnitude_above(part.reshape(-1), 0))
+    return np.concatenate(kept)
 
 
 def n_m_mask(encoding: Encoding, n: int, m: int, axis: int) -> NDArray[np.uint8]:
@@ -49,11 +76,9 @@ def n_m_mask(encoding: Encoding, n: int, m: int, axis: int) -> NDArray[np.uint8]
     together = max(m, 1) if axis == 0 else 1  # a pattern of nothing is refused later
     if not _comes_in_parts(encoding, together):
         return masks.n_m_mask(decode(encoding), n, m, axis)
-    for _ in _finite_parts(encoding):
-        pass
     masks.check_channels(encoding.shape, axis, m, "m")
-    ranges = row_ranges(encoding, together=math.lcm(_rows_of_bytes(encoding), together))
-    return np.concatenate([n_of_m(masks.around(decode_rows(encoding, *rows), axis), n, m) for rows in ranges])
+    parts = _finite_parts(encoding, together)
+    return np.concatenate([n_of_m(masks.around(part, axis), n, m) for part in parts])
 
 
 def _comes_in_parts(encoding: Encoding, together: int = 1) -> bool:
@@ -71,16 +96,21 @@ def _rows_of_bytes(encoding: Encoding) -> int:
     return 8 // math.gcd(8, math.prod(encoding.shape[1:]))
 
 
-def _parts(encoding: Encoding) -> Iterator[NDArray[np.float16]]:
-    for start, stop in row_ranges(encoding, together=_rows_of_bytes(encoding)):
-        yield np.ascontiguousarray(decode_rows(encoding, start, stop)).reshape(-1)
+def _ranges(encoding: Encoding, together: int = 1) -> list[tuple[int, int]]:
+    """Returns ranges of rows, so many together, that take whole bytes of a mask."""
+    return list(row_ranges(encoding, together=math.lcm(_rows_of_bytes(encoding), together)))
 
 
-def _finite_parts(encoding: Encoding) -> Iterator[NDArray[np.float16]]:
+def _parts(encoding: Encoding, together: int = 1) -> Iterator[NDArray[np.float16]]:
+    for start, stop in _ranges(encoding, together):
+        yield np.ascontiguousarray(decode_rows(encoding, start, stop))
+
+
+def _finite_parts(encoding: Encoding, together: int = 1) -> Iterator[NDArray[np.float16]]:
     """Yields the parts; at the end, complains about all numbers in them that are not finite."""
     bad = 0
-    for part in _parts(encoding):
-        wrong = count_non_finite(part)
+    for part in _parts(encoding, together):
+        wrong = count_non_finite(part.reshape(-1))
         bad += wrong
         if not wrong:
             yield part

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpress.errors import NonFiniteWeightError, NotApplicableError
-from mlpress.fit.blocks import blocks_above
+from mlpress.fit.blocks import blocks_above, kept_of, norms
 from mlpress.fit.percentiles import percentile
 from mlpress.kernels import masks as kernels
 from mlpress.kernels.types import Floats
@@ -65,8 +65,15 @@ def block_mask(weight: Floats, sparsity: float, block_size: int, axis: int) -> N
     check_channels(weight.shape, axis, block_size, "block_size")
     if sparsity in (0, 1):
         return kernels.magnitude_above(values, _threshold(values, sparsity))
-    kept = blocks_above(around(weight, axis), block_size, checked_sparsity(sparsity))
-    return np.packbits(kept, bitorder="little") & kernels.magnitude_above(values, 0)
+    channels = weight.shape[axis]
+    above = blocks_above(
+        lambda kind: norms(around(weight, axis), block_size, kind),
+        weight.dtype,
+        channels,
+        block_size,
+        checked_sparsity(sparsity),
+    )
+    return kept_of(above, block_size, channels) & kernels.magnitude_above(values, 0)
 
 
 def n_m_mask(weight: Floats, n: int, m: int, axis: int) -> NDArray[np.uint8]:

@@ -16,14 +16,13 @@ from mlpress.encoding import (
     Lut,
     Scatter,
     Sparse,
-    decode,
     decode_rows,
     row_ranges,
     size_of,
     to_vectors,
 )
 from mlpress.errors import MlpressError, NotApplicableError
-from mlpress.fit import encoded_masks, masks
+from mlpress.fit import encoded_masks
 from mlpress.fit.layout import Layout
 from mlpress.recipe import Prune
 
@@ -62,7 +61,7 @@ def _kept(stage: Prune, encoding: Encoding) -> Array:
             return encoded_masks.n_m_mask(encoding, *stage.n_m_ratio, stage.axis)
         assert stage.sparsity is not None
         assert stage.block_size is not None
-        return masks.block_mask(decode(encoding), stage.sparsity, stage.block_size, stage.axis)
+        return encoded_masks.block_mask(encoding, stage.sparsity, stage.block_size, stage.axis)
     except MlpressError:
         raise
     except ValueError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,13 +102,14 @@ def test_pruning_last_drops_the_smallest_of_the_compressed_values(others: tuple[
 
 @pytest.mark.parametrize("rows", [1024, 1020, 1022])
 @pytest.mark.parametrize("dim", [0, 1])
+@pytest.mark.parametrize("pattern", [{"n_m_ratio": (2, 4)}, {"sparsity": 0.5, "block_size": 4}], ids=str)
 @pytest.mark.parametrize("others", [(QUANTIZE,), (PALETTIZE,)])
 def test_patterns_of_a_compressed_weight_are_those_of_its_values(
-    others: tuple[Stage, ...], dim: int, rows: int
+    others: tuple[Stage, ...], pattern: dict[str, Any], dim: int, rows: int
 ) -> None:
     """Large enough to be looked at in parts, of which a pattern along axis 0 may not be cut."""
     values = weight((rows, 515))
-    stage = Prune(n_m_ratio=(2, 4), dim=dim)
+    stage = Prune(**pattern, dim=dim)
     decoded = decode(fit(values, *others))
     assert np.array_equal(decode(fit(values, *others, stage)), decode(fit(decoded, stage)))
 

@@ -59,6 +59,7 @@ PALETTIZE, IN_GROUPS = "palettize: {nbits: 4}", "palettize: {nbits: 4, group_siz
 BY_INPUTS = "palettize: {nbits: 4, group_size: 32, channel_axis: 1}"
 SCALED = "palettize: {nbits: 4, per_channel_scale: true}"
 VECTORS = "palettize: {nbits: 4, cluster_dim: 2}"
+BLOCKS, BLOCKS_OF_INPUTS = (f"prune: {{sparsity: 0.5, block_size: 2, dim: {dim}}}" for dim in (0, 1))
 
 STEPS = {
     "palettize": [PALETTIZE],
@@ -70,13 +71,16 @@ STEPS = {
     "quantize, prune and palettize": [INT8, PRUNE, PALETTIZE],
     "prune and palettize": [PRUNE, PALETTIZE],
     "prune and palettize by scales": [PRUNE, SCALED],
-    "prune blocks and palettize vectors": ["prune: {sparsity: 0.5, block_size: 2, dim: 0}", VECTORS],
+    "prune blocks and palettize vectors": [BLOCKS, VECTORS],
     "prune and quantize": [PRUNE, INT8],
     "prune, quantize and palettize": [PRUNE, INT8, PALETTIZE],
     "prune, palettize in groups and quantize": [PRUNE, IN_GROUPS, INT8],
     "prune, palettize in groups of inputs and quantize": [PRUNE, BY_INPUTS, INT8],
     "prune 2 of 4, palettize in groups and quantize": [TWO_OF_FOUR, IN_GROUPS, INT8],
     "palettize in groups of inputs and quantize": [BY_INPUTS, INT8],
+    "quantize and prune blocks": [INT8, BLOCKS],
+    "quantize and prune blocks of inputs": [INT8, BLOCKS_OF_INPUTS],
+    "palettize vectors and prune blocks": [VECTORS, BLOCKS],
     "palettize longer vectors": ["palettize: {nbits: 4, cluster_dim: 4}"],
     "palettize and prune 2 of 4": [PALETTIZE, TWO_OF_FOUR],
     "quantize and prune 2 of 4": [INT8, TWO_OF_FOUR],

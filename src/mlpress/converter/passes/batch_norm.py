@@ -184,17 +184,23 @@ def _scaled(editor: Editor, layer: Operation, factors: Array) -> Any:
     encoding = _weight(editor, layer)
     transposed, groups = layer.type == "conv_transpose", _groups(editor, layer)
     if isinstance(encoding, Dense):
-        weight = encoding.values.numpy().astype(np.float64)
+        weight = encoding.values.numpy()
         if not transposed:
-            return (weight * factors.reshape(-1, *[1] * (weight.ndim - 1))).astype(np.float32)
+            return _product(weight, factors.reshape(-1, *[1] * (weight.ndim - 1)))
         by_group = weight.reshape(groups, -1, *weight.shape[1:])  # [groups, in, out, ...] of each group
         by_channel = factors.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))
-        return (by_group * by_channel).reshape(weight.shape).astype(np.float32)
+        return _product(by_group, by_channel).reshape(weight.shape)
     if transposed and groups > 1:
         return None
     made = _scaled_encoding(encoding, factors, int(transposed))
     opset = editor.function.opset
     return made if made is not None and why_illegal(canonical(made, opset), opset) is None else None
+
+
+def _product(weight: Array, factors: Array) -> Array:
+    """Returns float32 of a product in float64, of which NumPy makes a part at a time."""
+    made = np.empty(weight.shape, np.float32)
+    return np.multiply(weight, factors, out=made, dtype=np.float64, casting="same_kind")
 
 
 def _scaled_encoding(encoding: Encoding, factors: Array, axis: int) -> Encoding | None:
