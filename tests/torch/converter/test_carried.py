@@ -142,3 +142,35 @@ def test_batch_norm_goes_into_compressed_weights_whose_values_have_scales(name: 
     assert form(weight_of(made).data)[0] == form(ENCODINGS[name])[0]
     (found,) = made.predict({"x": x.numpy()}).values()
     np.testing.assert_allclose(found, model(x).detach(), rtol=1e-3, atol=1e-3)
+
+
+def kept_as(encoding: Encoding) -> Encoding:
+    """What a package of iOS 18 stores of a weight that a model carries."""
+    made = mlpress.convert(
+        carrying(encoding),
+        inputs=[torch.zeros(2, 32)],
+        minimum_deployment_target=mlpress.target.iOS18,
+        compute_precision=mlpress.precision.FLOAT32,
+    )
+    found = weight_of(made).data
+    assert isinstance(found, Encoding)
+    return found
+
+
+def test_small_weights_of_a_pruned_one_stay() -> None:
+    """Only zeros are pruned weights; coremltools drops what is below 9.77e-4, too."""
+    small = RNG.uniform(1e-5, 9e-4, (16, 32)) * RNG.choice([-1, 1], (16, 32))
+    encoding = Scatter(sparse(small))
+    found = kept_as(encoding)
+    assert form(found) == form(encoding)
+    np.testing.assert_array_equal(decode(found), decode(encoding))
+
+
+@pytest.mark.parametrize("dtype", [bits.INT8, bits.UINT8], ids=str)
+def test_integers_of_8_bits_stay_so_however_small_they_are(dtype: bits.DType) -> None:
+    """coremltools stores them in 4 bits where they fit."""
+    integers = dense(RNG.integers(0, 8, (16, 32)), dtype)
+    found = kept_as(Affine(integers, scale(16, 1)))
+    assert isinstance(found, Affine)
+    assert found.data.dtype == dtype
+    np.testing.assert_array_equal(decode(found.data), decode(integers))
