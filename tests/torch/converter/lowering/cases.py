@@ -326,6 +326,17 @@ def _pooling() -> Iterator[Case]:
             lambda x, f=average: f(x, 3, 2, 1, count_include_pad=False),
             x,
         )
+        yield Case(
+            f"avg_pool{axes}d of what ceil_mode adds",
+            lambda x, f=average: f(x, 3, 2, 1, ceil_mode=True),
+            x,
+        )
+        for ceil in (False, True):
+            yield Case(
+                f"max_pool{axes}d with dilation, ceil_mode={ceil}",
+                lambda x, f=maximum, c=ceil: f(x, 2, 2, 1, dilation=3, ceil_mode=c),
+                x,
+            )
         adaptive = getattr(F, f"adaptive_avg_pool{axes}d")
         for size in (1, 2, 3):
             yield Case(f"adaptive_avg_pool{axes}d {size}", lambda x, f=adaptive, s=size: f(x, s), x)

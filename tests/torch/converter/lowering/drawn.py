@@ -601,14 +601,14 @@ def pooled(draw: Draw) -> Drawn:
     stride = one_of(draw, None, [count(draw, 1, 2) for _ in range(axes)])
     padding = [count(draw, 0, 1) for _ in range(axes)]
     inside = draw(st.booleans())
-    ceil = draw(st.booleans()) and (axes < 3 or not inside)  # the rest is refused
+    ceil, dilation = draw(st.booleans()), [count(draw, 1, 2) for _ in range(axes)]
     x = filled(draw, (count(draw, 1, 2), count(draw, 1, 2), *(count(draw, 5, 7) for _ in range(axes))))
     average: Any = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[axes - 1]
     largest: Any = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[axes - 1]
     function = one_of(
         draw,
         lambda x: average(x, kernel, stride, padding, ceil, inside),
-        lambda x: largest(x, kernel, stride, padding, 1, ceil),
+        lambda x: largest(x, kernel, stride, padding, dilation, ceil),
     )
     return function, [x]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def _window(
 def _padded_at_the_end(context: Context, x: Value, window: dict[str, Any]) -> dict[str, Any]:
     """Returns a window whose padding does what ceil_mode does, which Core ML has for one and two axes."""
     pad = list(window["pad"])
-    sizes = context.shape(x)[-3:]
+    sizes = context.shape(x)[-len(window["strides"]) :]
     for axis, (kernel, stride) in enumerate(zip(window["kernel_sizes"], window["strides"], strict=True)):
         size = known(sizes[axis])
         if size is None:
@@ -64,15 +65,33 @@ def _max_pool(axes: int, with_indices: bool) -> Callable[..., Any]:
         dilation: Sequence[int],
         ceil: bool,
     ) -> Any:
-        if set(_each(dilation, axes)) != {1}:
-            raise LoweringError(f"max pooling with dilation {dilation}; supported: 1")
-        window = _window(axes, kernel, stride, padding, ceil)
-        if axes == 3 and ceil:
-            window = _padded_at_the_end(context, x, window)
-        y = _pool(context, "max_pool", axes, x, **window)
+        window, steps = _window(axes, kernel, stride, padding, ceil), _each(dilation, axes)
+        if set(steps) != {1}:
+            y = _dilated_max(context, x, window, steps)
+        else:
+            if axes == 3 and ceil:
+                window = _padded_at_the_end(context, x, window)
+            y = _pool(context, "max_pool", axes, x, **window)
         return (y, None) if with_indices else y
 
     return function
+
+
+def _dilated_max(context: Context, x: Value, window: dict[str, Any], dilation: Sequence[int]) -> Value:
+    """Maxima along one axis after the other, of slices that begin at each element of the window."""
+    kernel = window["kernel_sizes"]
+    spans = [(count - 1) * step + 1 for count, step in zip(kernel, dilation, strict=True)]
+    if window["ceil_mode"]:
+        window = _padded_at_the_end(context, x, {**window, "kernel_sizes": spans})
+    if any(window["pad"]):
+        lowest = float(np.finfo(np.float32).min)
+        x = context.op("pad", x=x, pad=window["pad"], mode="constant", constant_val=lowest)
+    first = context.rank(x) - len(kernel)
+    for axis, (span, step, stride) in enumerate(zip(spans, dilation, window["strides"], strict=True), first):
+        starts = range(0, span, step)
+        parts = [context.slice(x, axis, start, start + 1 - span or None, stride) for start in starts]
+        x = reduce(lambda a, b: context.op("maximum", x=a, y=b), parts)
+    return x
 
 
 def _avg_pool(axes: int) -> Callable[..., Value]:
@@ -88,16 +107,29 @@ def _avg_pool(axes: int) -> Callable[..., Value]:
     ) -> Value:
         window = _window(axes, kernel, stride, padding, ceil)
         exclude = not count_include_pad and divisor is None
+        factor: Any = None if divisor is None else np.prod(window["kernel_sizes"]) / divisor
         if axes == 3 and ceil:
-            if any(window["pad"]) and not exclude:
-                raise LoweringError("avg_pool3d with ceil_mode and padding that counts")
-            window, exclude = _padded_at_the_end(context, x, window), True
+            padded = _padded_at_the_end(context, x, window)
+            if not exclude and divisor is None:
+                factor = _over_counted(window, padded, context.shape(x)[-axes:])
+            window = padded
         y = _pool(context, "avg_pool", axes, x, **window, exclude_padding_from_average=exclude)
-        if divisor is None:
-            return y
-        return context.result("mul", x=y, y=float(np.prod(window["kernel_sizes"])) / divisor)
+        return y if factor is None else context.result("mul", x=y, y=np.float32(factor))
 
     return function
+
+
+def _over_counted(window: dict[str, Any], padded: dict[str, Any], sizes: Sequence[Size]) -> Any:
+    """Returns the elements of a window over those that count: not what ceil_mode adds at the end."""
+    factors: Any = np.ones(())
+    for axis, (kernel, stride) in enumerate(zip(window["kernel_sizes"], window["strides"], strict=True)):
+        size, (before, after) = known(sizes[axis]), window["pad"][2 * axis : 2 * axis + 2]
+        assert size is not None  # else it was refused
+        total = before + size + padded["pad"][2 * axis + 1]
+        starts = np.arange(0, total - kernel + 1, stride)
+        counted = np.minimum(starts + kernel, before + size + after) - starts
+        factors = np.multiply.outer(factors, kernel / counted)
+    return factors
 
 
 for _axes in (1, 2, 3):
@@ -128,13 +160,13 @@ for _axes in (1, 2, 3):
 
 
 def _adaptive(
-    context: Context, x: Value, axes: int, sizes: Sequence[Size | None], reduce: str, pool: str
+    context: Context, x: Value, axes: int, sizes: Sequence[Size | None], reducing: str, pool: str
 ) -> Value:
     rank = context.rank(x)
     spatial = list(range(rank - axes, rank))
     wanted = [known(size) if size is not None else None for size in sizes]
     if all(size == 1 for size in wanted):
-        return context.op(reduce, x=x, axes=[axis - rank for axis in spatial], keep_dims=True)
+        return context.op(reducing, x=x, axes=[axis - rank for axis in spatial], keep_dims=True)
     for axis, size in zip(spatial, wanted, strict=True):
         if size is not None and known(context.shape(x)[axis]) is None:
             raise LoweringError(f"adaptive pooling to {size} of an axis whose size is open; supported: 1")
@@ -145,14 +177,14 @@ def _adaptive(
     if any(
         size is not None and context.size(x, axis) % size for axis, size in zip(spatial, wanted, strict=True)
     ):
-        return _uneven(context, x, spatial, wanted, reduce)
+        return _uneven(context, x, spatial, wanted, reducing)
     padding = [0] * axes
     extra = {"exclude_padding_from_average": True} if pool == "avg_pool" else {}
     return _pool(context, pool, axes, x, **_window(axes, strides, strides, padding, False), **extra)
 
 
 def _uneven(
-    context: Context, x: Value, spatial: Sequence[int], wanted: Sequence[int | None], reduce: str
+    context: Context, x: Value, spatial: Sequence[int], wanted: Sequence[int | None], reducing: str
 ) -> Value:
     """Windows of different sizes: means by a product with a constant matrix, maxima window by window."""
     for axis, size in zip(spatial, wanted, strict=True):
@@ -160,12 +192,12 @@ def _uneven(
             continue
         total = context.size(x, axis)
         windows = [(i * total // size, -(-(i + 1) * total // size)) for i in range(size)]
-        if reduce == "reduce_mean":
+        if reducing == "reduce_mean":
             x = _means(context, x, axis, windows, total)
         else:
             parts = [context.slice(x, axis, start, stop) for start, stop in windows]
             x = context.concat(
-                [context.op(reduce, x=part, axes=[axis], keep_dims=True) for part in parts], axis
+                [context.op(reducing, x=part, axes=[axis], keep_dims=True) for part in parts], axis
             )
     return x
 
