@@ -1,8 +1,8 @@
-"""A function's block while passes change it."""
+"""A block of a function while passes change it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -20,12 +20,24 @@ class Editor:
 
     Attributes:
         function: The function whose block is edited.
+        block: The block.
     """
 
-    def __init__(self, function: Function) -> None:
+    def __init__(
+        self, function: Function, block: Block | None = None, outer: Iterable[Constant] = ()
+    ) -> None:
+        """Takes what is edited.
+
+        Args:
+            function: The function.
+            block: A block inside of its own, which is edited if this is None.
+            outer: Constants of the blocks around, to look at.
+        """
         self.function = function
+        self.block = function.block if block is None else block
+        self._outer = {constant.output: constant for constant in outer}
         self._builder = Builder(function.opset)
-        self._constants: dict[Value, Constant] = {}
+        self._constants = dict(self._outer)
         self._makers: dict[Value, Operation] = {}
         self._users: dict[Value, dict[Operation, None]] = {}
         self._order: list[Operation] = []
@@ -52,7 +64,7 @@ class Editor:
 
     def is_output(self, value: Value) -> bool:
         """Whether the block returns `value`."""
-        return value in self.function.block.outputs
+        return value in self.block.outputs
 
     def used_once(self, value: Any) -> bool:
         """Whether one operation uses `value`, and the block does not return it."""
@@ -70,7 +82,7 @@ class Editor:
         return self._constants.get(value)
 
     def constants(self) -> list[Constant]:
-        """Returns all constants."""
+        """Returns all constants, outer ones first."""
         return list(self._constants.values())
 
     def array(self, value: Any) -> npt.NDArray[Any] | None:
@@ -204,13 +216,14 @@ class Editor:
 
     def finish(self) -> None:
         """Writes the block: constants in use first, then the operations."""
-        block = self.function.block
+        block = self.block
         operations: list[Operation] = []
         for node in block.operations:
             if isinstance(node, Operation):
                 self._emit(node, operations)
         used = {operand for node in operations for operand in _operands(node)} | set(block.outputs)
-        constants = [constant for value, constant in self._constants.items() if value in used]
+        own = {value: constant for value, constant in self._constants.items() if value not in self._outer}
+        constants = [constant for value, constant in own.items() if value in used]
         block.operations = [*constants, *operations]
 
     # ---- inside ----
@@ -229,7 +242,7 @@ class Editor:
             for value in node.outputs:
                 if value.name != node.name:
                     self._builder.unique(value.name)
-        for node in self.function.block.operations:
+        for node in self.block.operations:
             if isinstance(node, Constant):
                 self._constants[node.output] = node
             else:

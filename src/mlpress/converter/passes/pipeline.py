@@ -29,7 +29,7 @@ from mlpress.converter.passes.normalizations import (
 from mlpress.converter.passes.products import absorb_transposes, fold_scalars, make_linear
 from mlpress.converter.passes.slices import merge_slices, share_out, transpose_once
 from mlpress.converter.passes.wide import narrow_operations
-from mlpress.mil import Function
+from mlpress.mil import Block, Constant, Function, Operation
 
 Pass = Callable[[Editor], None]
 
@@ -98,7 +98,17 @@ def clean(function: Function) -> None:
 
 
 def _run(function: Function, passes: tuple[Pass, ...]) -> None:
-    editor = Editor(function)
+    _run_on(function, function.block, (), passes)
+
+
+def _run_on(function: Function, block: Block, outer: tuple[Constant, ...], passes: tuple[Pass, ...]) -> None:
+    """Runs passes on a block, and then on those inside of it."""
+    editor = Editor(function, block, outer)
     for run in passes:
         run(editor)
     editor.finish()
+    known = (*outer, *(node for node in block.operations if isinstance(node, Constant)))
+    for node in block.operations:
+        if isinstance(node, Operation):
+            for nested in node.blocks:
+                _run_on(function, nested, known, passes)
