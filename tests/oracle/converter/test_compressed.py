@@ -28,16 +28,17 @@ from tests.oracle.converter.compressed import (
     images,
     network,
 )
+from tests.zoo.comparison import snr_db
 
 RUNS = [(name, library) for name, case in CASES.items() for library in case.libraries]
 
 
-def converted(model: Any, target: str) -> mlpress.MLModel:
+def converted(model: Any, target: str, precision: str = "FLOAT32") -> mlpress.MLModel:
     return mlpress.convert(
         model,
         inputs=[mlpress.TensorType("image", (8, 4, 6, 6))],
         minimum_deployment_target=getattr(mlpress.target, target),
-        compute_precision=mlpress.precision.FLOAT32,
+        compute_precision=getattr(mlpress.precision, precision),
     )
 
 
@@ -79,3 +80,7 @@ def test_every_combination(name: str, library: str) -> None:
         assert case.linear in describe(linear)
         (found,) = made.predict({"image": image.numpy()}).values()
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+    half = converted(traced, "iOS18", "FLOAT16")
+    assert operators(half) == {chain_for(case, "iOS18")}
+    (found,) = half.predict({"image": image.numpy()}).values()
+    assert snr_db(expected, found) > 40
