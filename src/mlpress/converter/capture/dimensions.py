@@ -49,9 +49,13 @@ def _check(inputs: Sequence[Input], asked: Asked) -> None:
         f"axis {axis} of {given.name!r} ({getattr(dimension, '__name__', dimension)}) is {given.shape[axis]}"
         for given in inputs
         for axis, dimension in asked.get(given.name, {}).items()
-        if dimension != Dim.AUTO and not isinstance(given.shape[axis], torch.SymInt)
+        if dimension != Dim.AUTO and not _is_open(given.shape[axis])
     ]
     if fixed:
         raise SpecializedDimensionError(
             f"dimensions that should stay open are fixed in the model's code: {'; '.join(fixed)}"
         )
+
+
+def _is_open(size: int | torch.SymInt) -> bool:
+    return isinstance(size, torch.SymInt) and not size.node.expr.is_number

@@ -12,6 +12,7 @@ from torch import fx, nn
 from torch.export import ExportedProgram
 
 from mlpress.converter.capture.captured import Captured
+from mlpress.converter.capture.decisions import check_decisions
 from mlpress.converter.capture.decompositions import Decompositions, decompositions
 from mlpress.converter.capture.dimensions import Asked, open_dimensions
 from mlpress.converter.capture.errors import CaptureError
@@ -109,6 +110,7 @@ def _captured(
     mutated: tuple[str, ...],
     seconds: dict[str, float],
 ) -> Captured:
+    check_decisions(program, parts.inputs, asked)
     tensors = parts.tensors
     used = {node.target for node in parts.graph.find_nodes(op="get_attr")}
     for name in tensors.constants.keys() - used:

@@ -18,6 +18,7 @@ from mlpress.converter.capture.errors import CaptureError, DataDependentError, S
 from mlpress.converter.capture.examples import Examples
 from mlpress.converter.capture.fake_quantizers import rounding_only
 from mlpress.converter.capture.functional import can_make_functional
+from mlpress.converter.capture.open_sizes import KeepsSizesOpen
 from mlpress.converter.capture.repair import repaired
 from mlpress.converter.capture.source import is_torch
 from mlpress.converter.capture.training import check_mode
@@ -48,7 +49,7 @@ def export(module: nn.Module, examples: Examples, rules: Decompositions) -> Expo
 
 
 def _export(module: nn.Module, examples: Examples, *, strict: bool) -> ExportedProgram:
-    with torch.no_grad():
+    with torch.no_grad(), KeepsSizesOpen():
         return torch.export.export(
             module, examples.args, examples.kwargs, dynamic_shapes=examples.dynamic_shapes, strict=strict
         )

@@ -21,7 +21,7 @@ from mlpress.mil import Block, Literal, Opset, TensorType, Value
 from mlpress.ops.builder import Builder
 
 Number = bool | int | float
-Operand = Value | Number | torch.SymInt
+Operand = Value | Number | torch.SymInt | torch.SymFloat
 
 _MIL_NAMES = {"float16": "fp16", "float32": "fp32", "int32": "int32", "bool": "bool"}
 
@@ -114,7 +114,7 @@ class Context:
         made_constant.name = made.name = name
         return made
 
-    def _scalar(self, size: torch.SymInt) -> Value:
+    def _scalar(self, size: torch.SymInt | torch.SymFloat) -> Value:
         scalar = self.sizes.scalar(size)
         return scalar if isinstance(scalar, Value) else self.constant(number(scalar))
 
@@ -147,8 +147,8 @@ class Context:
         if isinstance(operand, Value):
             dtype = _tensor_type(operand).dtype
             return bits.FLOAT32 if dtype.is_float else dtype
-        if isinstance(operand, torch.SymInt):
-            return bits.INT32
+        if isinstance(operand, torch.SymInt | torch.SymFloat):
+            return bits.INT32 if isinstance(operand, torch.SymInt) else bits.FLOAT32
         return bits.dtype_of(np.asarray(number(operand)))
 
     def fake(self, value: Value) -> torch.Tensor:
@@ -167,7 +167,7 @@ class Context:
 
     def cast(self, operand: Operand, dtype: DType) -> Value:
         """Returns `operand` with elements of `dtype`; a number becomes a constant."""
-        if isinstance(operand, torch.SymInt):
+        if isinstance(operand, torch.SymInt | torch.SymFloat):
             return self.cast(self._scalar(operand), dtype)
         if not isinstance(operand, Value):
             return self.constant(np.asarray(number(operand)).astype(dtype.storage))

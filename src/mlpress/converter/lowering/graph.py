@@ -86,7 +86,7 @@ class GraphLowering:
         fake = node.meta.get("val")
         if isinstance(value, Value) and isinstance(fake, torch.Tensor):
             self._context.sizes.learn(value, tuple(fake.shape))
-        elif isinstance(value, Value) and isinstance(fake, torch.SymInt):
+        elif isinstance(value, Value) and isinstance(fake, torch.SymInt | torch.SymFloat):
             self._context.sizes.learn_number(fake, self._context.expand_dims(value, [0]))
             self._made[node] = fake
 

@@ -1,8 +1,9 @@
-"""Sizes that are known only in a run: from torch's symbolic expressions to int32 values of a program."""
+"""Sizes that are known only in a run: from torch's symbolic expressions to values of a program."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any, Final
 
 import sympy
@@ -14,8 +15,7 @@ from mlpress.mil import TensorType, Value
 from mlpress.ops.builder import Builder
 
 Size = int | torch.SymInt
-
-_Fold = Callable[[Builder, Value, Any], Value]
+Number = int | float | torch.SymInt | torch.SymFloat
 
 _OPERATORS: Final[dict[type, str]] = {
     sympy.Add: "add",
@@ -30,11 +30,29 @@ _OPERATORS: Final[dict[type, str]] = {
     functions.PythonMod: "mod",
 }
 
+_OF_FLOATS: Final[dict[type, str]] = {
+    functions.IntTrueDiv: "real_div",
+    functions.FloatTrueDiv: "real_div",
+    functions.FloatPow: "pow",
+}
+
+_TO_INTEGERS: Final[dict[type, str | None]] = {
+    functions.TruncToInt: None,  # as casts do
+    functions.FloorToInt: "floor",
+    functions.CeilToInt: "ceil",
+    functions.RoundToInt: "round",
+}
+
+_UNARY: Final = {
+    getattr(functions, f"OpaqueUnaryFn_{name}"): name
+    for name in ("acos", "asin", "atan", "cos", "cosh", "exp", "log", "sin", "sinh", "sqrt", "tan", "tanh")
+}
+
 
 class Sizes:
-    """Makes values for symbolic sizes, each expression once.
+    """Makes values for symbolic sizes, and for numbers computed from them, each expression once.
 
-    A value is an int32 vector of one element, which is what most ops take sizes in.
+    A value is a vector of one element, int32, which is what most ops take sizes in, or float32.
     """
 
     def __init__(self, builder: Builder) -> None:
@@ -58,7 +76,7 @@ class Sizes:
                 if isinstance(symbol, sympy.Symbol):
                     self._sources.setdefault(symbol, (value, axis))
 
-    def learn_number(self, number: torch.SymInt, vector: Value) -> None:
+    def learn_number(self, number: torch.SymInt | torch.SymFloat, vector: Value) -> None:
         """Remembers that `vector`, of one element, holds `number`."""
         self._vectors.setdefault(number.node.expr, vector)
 
@@ -81,13 +99,14 @@ class Sizes:
         joined: Value = self._builder.op("concat", "shape", values=parts, axis=0)
         return joined
 
-    def scalar(self, size: Size) -> Value | int:
-        """Returns `size` as a number if it is known, else as an int32 value of rank 0."""
-        number = known(size)
-        if number is not None:
+    def scalar(self, number: Number) -> Value | int | float:
+        """Returns a number as it is if it is known, else as an int32 or float32 value of rank 0."""
+        if not isinstance(number, torch.SymInt | torch.SymFloat):
             return number
-        vector = self._vector(size.node.expr)  # type: ignore[union-attr]  # no int: see above
-        scalar: Value = self._builder.op("squeeze", "size", x=vector, axes=[0])
+        expression = number.node.expr
+        if expression.is_number:
+            return int(expression) if isinstance(number, torch.SymInt) else float(expression)
+        scalar: Value = self._builder.op("squeeze", "size", x=self._vector(expression), axes=[0])
         return scalar
 
     def _vector(self, expression: sympy.Expr) -> Value:
@@ -96,22 +115,40 @@ class Sizes:
         return self._vectors[expression]
 
     def _made(self, expression: sympy.Expr) -> Value:
+        kind = type(expression)
         if isinstance(expression, sympy.Symbol):
             return self._read(expression)
-        if isinstance(expression, sympy.Integer):
-            return self._builder.constant([int(expression)], "size")
+        if isinstance(expression, sympy.Number):
+            whole = isinstance(expression, sympy.Integer)
+            return self._builder.constant([int(expression) if whole else float(expression)], "size")
         if isinstance(expression, sympy.Mul):
             return self._product(expression)
-        if (
-            isinstance(expression, sympy.Pow)
-            and isinstance(expression.exp, sympy.Integer)
-            and expression.exp > 0
-        ):
-            return self._folded("mul", [self._vector(expression.base)] * int(expression.exp))
-        kind = _OPERATORS.get(type(expression))
-        if kind is None:
+        if isinstance(expression, sympy.Pow | functions.PowByNatural) and expression.args[1].is_Integer:
+            base, count = expression.args
+            if count > 0:
+                return self._folded("mul", [self._vector(base)] * int(count))
+        if kind is functions.ToFloat:
+            return self._float(expression.args[0])
+        if kind in _OF_FLOATS:
+            return self._folded(_OF_FLOATS[kind], [self._float(argument) for argument in expression.args])
+        if kind in _UNARY:
+            return self._op(_UNARY[kind], self._float(expression.args[0]))
+        if kind in _TO_INTEGERS:
+            rounding, value = _TO_INTEGERS[kind], self._float(expression.args[0])
+            return self._op("cast", value if rounding is None else self._op(rounding, value), dtype="int32")
+        if kind not in _OPERATORS:
             raise LoweringError(f"a size of the model is {expression}, which has no counterpart in Core ML")
-        return self._folded(kind, [self._vector(argument) for argument in expression.args])
+        return self._folded(_OPERATORS[kind], [self._vector(argument) for argument in expression.args])
+
+    def _float(self, expression: sympy.Expr) -> Value:
+        return self._as_float(self._vector(expression))
+
+    def _as_float(self, value: Value) -> Value:
+        return value if _is_float(value) else self._op("cast", value, dtype="fp32")
+
+    def _op(self, kind: str, x: Value, **operands: Any) -> Value:
+        result: Value = self._builder.op(kind, "size", x=x, **operands)
+        return result
 
     def _product(self, expression: sympy.Mul) -> Value:
         factor, rest = expression.as_coeff_Mul()
@@ -124,10 +161,9 @@ class Sizes:
         return self._folded("mul", [self._vector(argument) for argument in expression.args])
 
     def _folded(self, kind: str, values: Sequence[Value]) -> Value:
-        result = values[0]
-        for value in values[1:]:
-            result = self._builder.op(kind, "size", x=result, y=value)
-        return result
+        if any(map(_is_float, values)):
+            values = [self._as_float(value) for value in values]
+        return reduce(lambda x, y: self._op(kind, x, y=y), values)
 
     def _read(self, symbol: sympy.Symbol) -> Value:
         if symbol not in self._sources:
@@ -149,3 +185,7 @@ def known(size: Size) -> int | None:
         return int(size)
     expression = size.node.expr
     return int(expression) if expression.is_Integer else None
+
+
+def _is_float(value: Value) -> bool:
+    return isinstance(value.type, TensorType) and value.type.dtype.is_float

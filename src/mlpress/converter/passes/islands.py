@@ -16,7 +16,9 @@ _CHEAP: Final = frozenset(
 )
 """Ops that cost little in either precision, so that they may save casts."""
 
-_ANGLES: Final = _CHEAP | {"matmul"}
+_OF_SIZES: Final = _CHEAP | {"ceil", "pow", "range_1d"}
+
+_ANGLES: Final = _CHEAP | {"ceil", "matmul", "pow"}
 
 
 def angles_of_positions(block: Block) -> set[Operation]:
@@ -33,6 +35,36 @@ def angles_of_positions(block: Block) -> set[Operation]:
         if isinstance(node, Operation) and node.type in ("sin", "cos"):
             part = _from_integers(node, makers, constants)
             found |= part or set()
+    return found
+
+
+def integers_of_integers(block: Block) -> set[Operation]:
+    """Returns what computes integers, such as sizes, from integers by way of floats."""
+    makers = {
+        value: node for node in block.operations if isinstance(node, Operation) for value in node.outputs
+    }
+    constants = {node.output for node in block.operations if isinstance(node, Constant)}
+    found: set[Operation] = set()
+    for node in block.operations:
+        if isinstance(node, Operation) and node.type == "cast" and not _is_float(node.outputs[0]):
+            found |= _from_integers(node, makers, constants) or set()
+    return found
+
+
+def numbers_of_sizes(block: Block) -> set[Operation]:
+    """Returns what computes floats from sizes alone, such as the places where an image is resized."""
+    known = {node.output for node in block.operations if isinstance(node, Constant)}
+    found: set[Operation] = set()
+    sizes: set[Value] = set()
+    for node in block.operations:
+        if not isinstance(node, Operation):
+            continue
+        operands = set(_values(node)) - known
+        if node.type == "shape" or (operands and operands <= sizes and node.type in _OF_SIZES):
+            sizes |= set(node.outputs)
+            found |= (
+                {node} if any(map(_is_float, (*operands, *node.outputs))) and node.type != "shape" else set()
+            )
     return found
 
 

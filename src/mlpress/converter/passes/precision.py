@@ -10,7 +10,12 @@ from typing import Final
 from mlpress import bits, ops
 from mlpress.bits import DType
 from mlpress.converter.passes.float16 import Narrowed, away_from_zero, narrowed
-from mlpress.converter.passes.islands import angles_of_positions, between
+from mlpress.converter.passes.islands import (
+    angles_of_positions,
+    between,
+    integers_of_integers,
+    numbers_of_sizes,
+)
 from mlpress.encoding import Encoding, in_dtype, map_tensors
 from mlpress.mil import (
     Block,
@@ -182,8 +187,10 @@ class _Settling:
             return
         angles = angles_of_positions(block)
         self.report.islands |= {node.name: "angles of integers" for node in angles}
+        integers = integers_of_integers(block) | numbers_of_sizes(block)
+        self.report.islands |= {node.name: "computed from integers" for node in integers}
         operations = [node for node in block.operations if isinstance(node, Operation)]
-        found = angles | {node for node in operations if not self._may_be_float16(node)}
+        found = angles | integers | {node for node in operations if not self._may_be_float16(node)}
         self._islands |= found | between(block, found)
 
     def _may_be_float16(self, node: Operation) -> bool:

@@ -12,6 +12,7 @@ import torch
 from mlpress import bits
 from mlpress.converter.lowering.context import Context, Operand
 from mlpress.converter.lowering.errors import LoweringError
+from mlpress.converter.lowering.open_resizing import count
 from mlpress.converter.lowering.registry import Function, lowers
 from mlpress.converter.lowering.sizes import Size, known
 from mlpress.converter.lowering.values import program_dtype
@@ -132,18 +133,29 @@ def arange_step(context: Context, start: Any, stop: Any, step: Any = 1) -> Value
 
 
 @_creates("aten.linspace.default")
-def linspace(context: Context, start: Any, stop: Any, steps: int) -> Value:
+def linspace(context: Context, start: Any, stop: Any, steps: Size) -> Value:
     """Numbers at equal distances."""
     if not isinstance(start, int | float) or not isinstance(stop, int | float):
         raise LoweringError("linspace between bounds that only a run knows")
-    return context.constant(torch.linspace(start, stop, steps).numpy())
+    number = known(steps)
+    if number is not None:
+        return context.constant(torch.linspace(start, stop, number).numpy())
+    gaps = context.op("maximum", x=context.op("sub", x=context.number(steps), y=1), y=1)
+    parts = context.op("mul", x=count(context, steps), y=np.float32(stop - start))
+    shares = context.op("real_div", x=parts, y=context.floats(gaps))
+    return context.result("add", x=shares, y=np.float32(start))
 
 
 @_creates("aten.eye.default", "aten.eye.m")
-def eye(context: Context, rows: int, columns: int | None = None) -> Value:
+def eye(context: Context, rows: Size, columns: Size | None = None) -> Value:
     """The identity matrix."""
     dtype = program_dtype(context.expected.dtype)
-    return context.constant(np.eye(rows, columns, dtype=dtype.storage))
+    sizes = rows, rows if columns is None else columns
+    height, width = map(known, sizes)
+    if height is not None and width is not None:
+        return context.constant(np.eye(height, width, dtype=dtype.storage))
+    down, across = (count(context, size) for size in sizes)
+    return context.cast(context.op("equal", x=context.expand_dims(down, [1]), y=across), dtype)
 
 
 @_creates("aten.rand.default")

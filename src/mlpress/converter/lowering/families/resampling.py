@@ -11,6 +11,7 @@ import numpy as np
 from mlpress.converter.lowering.context import Context
 from mlpress.converter.lowering.errors import LoweringError
 from mlpress.converter.lowering.interpolation import Array, interpolation_weights
+from mlpress.converter.lowering.open_resizing import resize_open_axis
 from mlpress.converter.lowering.registry import lowers
 from mlpress.converter.lowering.sizes import Size, known
 from mlpress.mil import Opset, Value
@@ -23,34 +24,38 @@ class _Axis:
     """How one axis is resized.
 
     Attributes:
-        old: Its size, None if it is open.
-        new: Its size afterwards, None likewise.
-        factor: What positions are divided by to find where they come from.
+        old: Its size.
+        new: Its size afterwards.
+        factor: What positions are divided by to find where they come from; None for the ratio of the sizes.
     """
 
-    old: int | None
-    new: int | None
-    factor: float
+    old: Size
+    new: Size
+    factor: float | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether only a run knows a size."""
+        return known(self.old) is None or known(self.new) is None
+
+    @property
+    def ratio(self) -> float:
+        """The factor, of an axis that is not open."""
+        return int(self.new) / int(self.old) if self.factor is None else self.factor
 
     @property
     def is_plain(self) -> bool:
         """Whether the factor is just the ratio of the sizes, which is all that Core ML's ops know."""
-        if self.old is None or self.new is None:
-            return True
-        return abs(self.factor * self.old - self.new) < 1e-4
+        if self.is_open:
+            return self.factor is None or self.factor == int(self.factor)
+        return abs(self.ratio * int(self.old) - int(self.new)) < 1e-4
 
 
 def _axes(context: Context, x: Value, scales: Sequence[float | None] | None) -> list[_Axis]:
     """Returns how the axes of an image are resized; factors are the ratios of the sizes if none are given."""
-    old = [known(size) for size in context.shape(x)[2:]]
-    new = [known(size) for size in context.expected.shape[2:]]
-    made: list[_Axis] = []
-    for before, after, scale in zip(old, new, scales or [None] * len(old), strict=True):
-        if scale is None and (before is None or after is None):
-            raise LoweringError("an image of open size is resized to a given size; supported: a scale factor")
-        ratio = after / before if before and after else 1.0
-        made.append(_Axis(before, after, ratio if scale is None else float(scale)))
-    return made
+    old, new = context.shape(x)[2:], context.expected.shape[2:]
+    factors = [None if scale is None else float(scale) for scale in scales or [None] * len(old)]
+    return [_Axis(*each) for each in zip(old, new, factors, strict=True)]
 
 
 def _by_vector(mode: str) -> Callable[..., Value]:
@@ -117,43 +122,44 @@ def _resized(context: Context, x: Value, mode: str, align_corners: bool, axes: S
 
 
 def _image(context: Context, x: Value, mode: str, align_corners: bool, axes: Sequence[_Axis]) -> Value:
-    factors = [axis.factor for axis in axes]
-    simple = len(axes) == 2 and (align_corners or all(axis.is_plain for axis in axes))
-    if simple and mode.startswith("nearest") and all(factor == int(factor) for factor in factors):
-        return context.op(
-            "upsample_nearest_neighbor",
-            x=x,
-            scale_factor_height=int(factors[0]),
-            scale_factor_width=int(factors[1]),
-        )
-    if simple and mode == "linear":
-        return _bilinear(context, x, align_corners, axes)
+    if len(axes) == 2 and (align_corners or all(axis.is_plain for axis in axes)):
+        factors = [axis.factor if axis.is_open else axis.ratio for axis in axes]
+        if mode.startswith("nearest") and all(factor and factor == int(factor) for factor in factors):
+            return _upsampled(
+                context, "upsample_nearest_neighbor", x, [int(factor or 1) for factor in factors]
+            )
+        if mode == "linear":
+            return _bilinear(context, x, align_corners, axes)
     for index, axis in enumerate(axes, start=2):
-        if axis.old != axis.new or axis.factor != 1:
-            x = _by_weights(context, x, index, _weights(mode, align_corners, axis))
+        if axis.is_open:
+            x = resize_open_axis(context, x, index, axis.new, mode, align_corners, axis.factor)
+        elif axis.old != axis.new or axis.ratio != 1:
+            weights = interpolation_weights(mode, int(axis.old), int(axis.new), axis.ratio, align_corners)
+            x = _by_weights(context, x, index, weights)
     return x
 
 
 def _bilinear(context: Context, x: Value, align_corners: bool, axes: Sequence[_Axis]) -> Value:
-    height, width = axes
-    if None in (height.old, width.old):
-        return context.op(
-            "upsample_bilinear",
-            x=x,
-            scale_factor_height=height.factor,
-            scale_factor_width=width.factor,
-            align_corners=align_corners,
-        )
     mode = "STRICT_ALIGN_CORNERS" if align_corners else "UNALIGN_CORNERS"
-    return context.op(
-        "resize_bilinear", x=x, target_size_height=height.new, target_size_width=width.new, sampling_mode=mode
-    )
+    height, width = axes
+    if not any(axis.is_open for axis in axes):
+        sizes = {"target_size_height": int(height.new), "target_size_width": int(width.new)}
+        return context.op("resize_bilinear", x=x, **sizes, sampling_mode=mode)
+    factors = [axis.factor if axis.is_open else axis.ratio for axis in axes]
+    if None not in factors:
+        return _upsampled(context, "upsample_bilinear", x, factors, align_corners=align_corners)
+    if context.opset >= Opset.CoreML7:
+        shape = context.sizes.vector([height.new, width.new])
+        modes = {"interpolation_mode": "LINEAR", "sampling_mode": mode}
+        return context.result("resize", x=x, shape=shape, resized_dims=np.uint32(2), **modes)
+    for index, axis in enumerate(axes, start=2):
+        x = resize_open_axis(context, x, index, axis.new, "linear", align_corners, axis.factor)
+    return x
 
 
-def _weights(mode: str, align_corners: bool, axis: _Axis) -> Array:
-    if axis.old is None or axis.new is None:
-        raise LoweringError(f"an image of open size is resized ({mode}) by a factor without an op for it")
-    return interpolation_weights(mode, axis.old, axis.new, axis.factor, align_corners)
+def _upsampled(context: Context, kind: str, x: Value, factors: Sequence[Any], **operands: Any) -> Value:
+    height, width = factors
+    return context.op(kind, x=x, scale_factor_height=height, scale_factor_width=width, **operands)
 
 
 def _by_weights(context: Context, x: Value, axis: int, weights: Array) -> Value:
