@@ -16,9 +16,9 @@ _CHEAP: Final = frozenset(
 )
 """Ops that cost little in either precision, so that they may save casts."""
 
-_OF_SIZES: Final = _CHEAP | {"ceil", "pow", "range_1d"}
+_OF_SIZES: Final = _CHEAP | {"ceil", "exp", "log", "pow", "range_1d"}
 
-_ANGLES: Final = _CHEAP | {"ceil", "matmul", "pow"}
+_ANGLES: Final = _CHEAP | {"ceil", "exp", "log", "matmul", "pow"}
 
 
 def angles_of_positions(block: Block) -> set[Operation]:
