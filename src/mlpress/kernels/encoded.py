@@ -68,16 +68,26 @@ def linear(x: _Float32, weight: PackedWeight, bias: _Float32 | None, share: Shar
     if native is None:
         return reference.linear(x, weight, bias)
     out = np.empty((len(x), n), np.float32)
-    arranged = np.empty((len(x), native.encoded_arranged_size(k, weight.bits)), np.float32)
-    native.encoded_arrange(x, weight.bits, arranged)
+    rows = _prepared(x, weight.bits)
     kernel, operands = _operands(weight)
 
     def multiply(first: int, last: int) -> None:
-        scratch = np.empty(native.encoded_scratch(k, weight.bits), np.float32)
-        kernel(arranged, *operands, bias, first, last, scratch, out)
+        panel = np.empty(0 if len(x) == 1 else native.encoded_panel_size(weight.bits), np.float32)
+        kernel(rows, *operands, bias, first, last, panel, out)
 
     share(multiply)
     return out
+
+
+def _prepared(x: _Float32, bits: int) -> _Float32:
+    """Returns `x` as it is taken by the kernel, one axis."""
+    assert native is not None  # the caller has looked
+    size = native.encoded_prepared_size(*x.shape, bits)
+    if not size:
+        return x.reshape(-1)
+    prepared = np.empty(size, np.float32)
+    native.encoded_prepare(x, bits, prepared)
+    return prepared
 
 
 def _operands(weight: PackedWeight) -> tuple[Any, tuple[Any, ...]]:

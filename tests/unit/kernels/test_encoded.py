@@ -18,14 +18,14 @@ blocks = st.sampled_from([None, 8, 16, 32, 64, 128, 512])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
 @given(
     bits=st.sampled_from(encoded.BITS),
-    shape=st.tuples(st.sampled_from([1, 4, 6, 12]), st.sampled_from([8, 32, 96, 128, 200, 640, 1024])),
+    shape=st.tuples(st.sampled_from([1, 4, 6, 12, 32, 36, 80]), st.sampled_from([8, 32, 96, 128, 200, 640, 1024])),
     block=blocks,
-    rows=st.sampled_from([1, 2, 6, 7, 150]),  # the last are more than are multiplied together
+    rows=st.sampled_from([0, 1, 2, 6, 7, 15, 150, 300]),  # the last are more than are multiplied together
     scale_type=st.sampled_from([None, np.float16, np.float32]),
     has_offset=st.booleans(),
     base=st.sampled_from([0, 128]),
     signed=st.booleans(),
-    tables=st.sampled_from([1, 2]),
+    tables=st.sampled_from([1, 2, 4, 36]),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_products(bits, shape, block, rows, scale_type, has_offset, base, signed, tables, seed):
@@ -63,8 +63,8 @@ def test_products(bits, shape, block, rows, scale_type, has_offset, base, signed
     bias = random.normal(size=n).astype(np.float32)
 
     def in_two_parts(work):
-        work(0, n // 2)
-        work(n // 2, n)
+        work(0, n // 3)
+        work(n // 3, n)
 
     found = encoded.linear(x, weight, bias, in_two_parts)
     magnitude = np.abs(x.astype(float)) @ (np.abs(values) + base).T + 1
