@@ -35,7 +35,7 @@ class Telling(fx.Interpreter):
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1))
 @example(seed=1094)  # one channel for two, whose window takes no step along a row
-@example(seed=1350)
+@example(seed=1623)  # a pool of one channel, before a window that takes no step
 def test_results_are_those_of_exact_arithmetic(draw: Callable[[int], tuple[Program, np.ndarray]], seed: int):
     program, numbers = draw(seed)
     x = torch.from_numpy(numbers.astype(np.float32))
