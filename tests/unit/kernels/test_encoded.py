@@ -66,7 +66,8 @@ def test_products(bits, n, k, block, rows, scale_type, has_offset, base, signed,
         work(0, n // 3)
         work(n // 3, n)
 
-    found = encoded.linear(x, weight, bias, in_two_parts)
+    found = np.empty((rows, n), np.float32)
+    encoded.linear(x, weight, bias, found, in_two_parts)
     magnitude = np.abs(x.astype(float)) @ (np.abs(values) + base).T + 1
     assert (np.abs(found - (x @ values.T + bias)) <= 1e-5 * magnitude).all()
 
@@ -90,5 +91,10 @@ def test_what_can_be_multiplied(bits, k, block, fits):
 
 def test_wrong_inputs_are_refused():
     weight = PackedWeight(np.zeros(64, np.uint8), 8, True, None, None, None, 0, (2, 32), 32)
-    with pytest.raises(ValueError, match=r"float64 \(1, 32\); allowed: C-contiguous float32 \[rows, 32\]"):
-        encoded.linear(np.zeros((1, 32)), weight, None, lambda work: work(0, 2))
+    x, out = np.zeros((1, 32), np.float32), np.zeros((1, 2), np.float32)
+    for rows, result, words in (
+        (x.astype(float), out, r"x is float64 \(1, 32\); allowed: C-contiguous float32 \[rows, 32\]"),
+        (x, out[:, :1], r"out is float32 \(1, 1\); allowed: C-contiguous float32 \[rows, 2\]"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            encoded.linear(rows, weight, None, result, lambda work: work(0, 2))

@@ -41,11 +41,12 @@ class EncodedLinear(Opaque):
         """Returns float32 [..., features out] of float32 [..., features in]."""
         if x.requires_grad:
             x = x.detach()
+        n, k = self._weight.shape
         # Of a small layer, each of these takes a good part of the time.
-        rows = x if x.dim() == 2 else x.reshape(-1, self._weight.shape[1])
-        product = encoded.linear(rows.contiguous().numpy(), self._weight, self._bias, self._share)
-        result = torch.from_numpy(product)
-        return result if x.dim() == 2 else result.reshape(*x.shape[:-1], self._weight.shape[0])
+        rows = (x if x.dim() == 2 else x.reshape(-1, k)).contiguous()
+        result = rows.new_empty((len(rows), n))
+        encoded.linear(rows.numpy(), self._weight, self._bias, result.numpy(), self._share)
+        return result if x.dim() == 2 else result.reshape(*x.shape[:-1], n)
 
     def like(self, x: Tensor) -> Tensor:
         """Returns rows side by side."""
