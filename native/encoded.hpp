@@ -34,15 +34,15 @@ struct EncodedOut {
 
 template <typename Bits>
 struct EncodedOf {
-  // The product of `rows` rows that `arrange` made and rows first..last of the weight.
-  void (*multiply)(const float* arranged, int64_t rows, const EncodedWeight<Bits>& weight, int64_t first, int64_t last,
-                   float* scratch, EncodedOut out);
+  // The product of a row that `arrange` made and rows first..last of the weight.
+  void (*multiply)(const float* arranged, const EncodedWeight<Bits>& weight, int64_t first, int64_t last,
+                   EncodedOut out);
 };
 
 struct EncodedTable {
-  // Rows of x [rows, k] in the order in which elements of `bits` bits are unpacked, zeros behind their end, and behind
-  // each the sums by lane of each chunk: arranged_size(k, bits) floats a row.
-  void (*arrange)(const float* x, int64_t rows, int64_t k, int bits, float* arranged);
+  // One row x [k] in the order in which elements of `bits` bits are unpacked, zeros behind its end, and behind it the
+  // sums by lane of each chunk: arranged_size(k, bits) floats.
+  void (*arrange)(const float* x, int64_t k, int bits, float* arranged);
   EncodedOf<uint16_t> half;
   EncodedOf<uint32_t> single;
 };
@@ -56,10 +56,34 @@ inline constexpr int64_t chunk_size(int bits) { return 16 * chunk_vectors(bits);
 inline constexpr int64_t chunks_of(int64_t k, int bits) { return (k + chunk_size(bits) - 1) / chunk_size(bits); }
 inline constexpr int64_t arranged_size(int64_t k, int bits) { return chunks_of(k, bits) * (chunk_size(bits) + 16); }
 
-// Rows of the weight that are decoded at a time, for more than one row of x, and floats of scratch that this takes.
-constexpr int64_t rows_decoded = 4;
-inline constexpr int64_t decoded_scratch(int64_t k, int bits) { return rows_decoded * chunks_of(k, bits) * chunk_size(bits); }
+// For more than one row of x: the elements of a row of the weight that are decoded at a time, and the floats of a
+// panel, which holds those of all rows that are. With few rows of x panels are wider, to have as many sums at once.
+constexpr int64_t few_rows = 6;
+inline constexpr int64_t slice_size(int bits, int64_t rows) {
+  if (bits == 1) return 512;
+  return bits == 2 || rows > few_rows ? 256 : 128;
+}
+inline constexpr int64_t panel_size(int bits) { return 64 * slice_size(bits, few_rows); }
+
+// Whether rows of x are so far apart that the caches have the same few places for them, and slices are made of them.
+inline constexpr bool takes_slices(int64_t rows, int64_t k) { return rows > few_rows && k % 1024 == 0; }
+
+template <typename Bits>
+struct EncodedPanelsOf {
+  // The product of rows x [rows, k], or of what `slice` made of them if they are to be, and rows first..last of the
+  // weight.
+  void (*multiply)(const float* x, int64_t rows, const EncodedWeight<Bits>& weight, int64_t first, int64_t last,
+                   float* panel, EncodedOut out);
+};
+
+struct EncodedPanelsTable {
+  // Slices of x [rows, k] one after the other, each [rows, slice_size(bits, rows)], the last one as wide as it is.
+  void (*slice)(const float* x, int64_t rows, int64_t k, int bits, float* sliced);
+  EncodedPanelsOf<uint16_t> half;
+  EncodedPanelsOf<uint32_t> single;
+};
 
 }  // namespace mlpress
 
 MLPRESS_DISPATCH(EncodedTable, encoded)
+MLPRESS_DISPATCH(EncodedPanelsTable, encoded_panels)

@@ -17,14 +17,17 @@ namespace MLPRESS_ISA {
 #if defined(MLPRESS_AVX512)
 static inline Lanes fma(Lanes a, Lanes b, Lanes c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 constexpr int kTileRows = 14, kTileLanes = 2;  // 28 of 32 registers hold sums
+constexpr int kWideTileRows = 6, kWideTileLanes = 4;
 #elif defined(MLPRESS_AVX2)
 static inline Lanes fma(Lanes x, Lanes y, Lanes z) {
   return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
 }
 constexpr int kTileRows = 6, kTileLanes = 1;  // 12 of 16
+constexpr int kWideTileRows = 6, kWideTileLanes = 1;
 #else
 static inline Lanes fma(Lanes a, Lanes b, Lanes c) { return a * b + c; }
 constexpr int kTileRows = 2, kTileLanes = 1;
+constexpr int kWideTileRows = 2, kWideTileLanes = 1;
 #endif
 
 // Asks for what will be read or written soon; `far` for the second-level cache.

@@ -1,7 +1,7 @@
 // Sixteen 32-bit words at a time, out of which packed elements are taken.
 #pragma once
 
-#include "lanes.hpp"
+#include "fma.hpp"
 
 namespace mlpress {
 namespace MLPRESS_ISA {
@@ -34,6 +34,46 @@ static inline Lanes look_up(const Lanes (&table)[4], Words a) {
   const __m512 low = _mm512_permutex2var_ps(table[0].v, a.v, table[1].v);
   const __m512 high = _mm512_permutex2var_ps(table[2].v, a.v, table[3].v);
   return {_mm512_mask_blend_ps(_mm512_test_epi32_mask(a.v, _mm512_set1_epi32(32)), low, high)};
+}
+
+// The lowest byte of each word as a number.
+static inline Lanes low_bytes(Words a) {
+  return {_mm512_cvtepi32_ps(_mm512_and_si512(a.v, _mm512_set1_epi32(0xff)))};
+}
+static inline Lanes low_signed_bytes(Words a) {
+  return {_mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(a.v, 24), 24))};
+}
+static inline Lanes choose(uint32_t lanes, Lanes yes, Lanes no) {
+  return {_mm512_mask_blend_ps(static_cast<__mmask16>(lanes), no.v, yes.v)};
+}
+static inline Words as_words(Lanes a) { return {_mm512_castps_si512(a.v)}; }
+static inline Lanes as_lanes(Words a) { return {_mm512_castsi512_ps(a.v)}; }
+// Word j of number i becomes word i of number j.
+static inline void transpose(Words (&x)[16]) {
+  __m512i pairs[16], fours[16];
+  MLPRESS_UNROLL
+  for (int i = 0; i < 16; i += 2) {
+    pairs[i] = _mm512_unpacklo_epi32(x[i].v, x[i + 1].v);
+    pairs[i + 1] = _mm512_unpackhi_epi32(x[i].v, x[i + 1].v);
+  }
+  MLPRESS_UNROLL
+  for (int i = 0; i < 16; i += 4) {
+    fours[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
+    fours[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
+    fours[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
+    fours[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
+  }
+  MLPRESS_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    const __m512i low = _mm512_shuffle_i32x4(fours[i], fours[4 + i], 0x44);
+    const __m512i high = _mm512_shuffle_i32x4(fours[i], fours[4 + i], 0xee);
+    const __m512i far_low = _mm512_shuffle_i32x4(fours[8 + i], fours[12 + i], 0x44);
+    const __m512i far_high = _mm512_shuffle_i32x4(fours[8 + i], fours[12 + i], 0xee);
+    x[i].v = _mm512_shuffle_i32x4(low, far_low, 0x88);
+    x[4 + i].v = _mm512_shuffle_i32x4(low, far_low, 0xdd);
+    x[8 + i].v = _mm512_shuffle_i32x4(high, far_high, 0x88);
+    x[12 + i].v = _mm512_shuffle_i32x4(high, far_high, 0xdd);
+  }
 }
 
 #elif defined(MLPRESS_AVX2)
@@ -84,6 +124,45 @@ static inline Lanes look_up(Lanes table, Words a) {
 #endif
 
 #if !defined(MLPRESS_AVX512)
+static inline Words as_words(Lanes a) {
+  Words words;
+  memcpy(&words, &a, sizeof words);
+  return words;
+}
+static inline Lanes as_lanes(Words a) {
+  Lanes lanes;
+  memcpy(&lanes, &a, sizeof lanes);
+  return lanes;
+}
+static inline Lanes low_bytes(Words a) {
+  uint32_t words[kLanes];
+  float values[kLanes];
+  memcpy(words, &a, sizeof words);
+  for (int i = 0; i < kLanes; ++i) values[i] = static_cast<float>(words[i] & 0xff);
+  return load(values);
+}
+static inline Lanes low_signed_bytes(Words a) {
+  uint32_t words[kLanes];
+  float values[kLanes];
+  memcpy(words, &a, sizeof words);
+  for (int i = 0; i < kLanes; ++i) values[i] = static_cast<float>(static_cast<int8_t>(words[i] & 0xff));
+  return load(values);
+}
+static inline Lanes choose(uint32_t lanes, Lanes yes, Lanes no) {
+  float values[kLanes], others[kLanes];
+  store(values, yes);
+  store(others, no);
+  for (int i = 0; i < kLanes; ++i) values[i] = lanes >> i & 1 ? values[i] : others[i];
+  return load(values);
+}
+static inline void transpose(Words (&x)[16]) {
+  uint32_t from[16][16], to[16][16];
+  memcpy(from, x, sizeof from);
+  for (int i = 0; i < 16; ++i) {
+    for (int j = 0; j < 16; ++j) to[j][i] = from[i][j];
+  }
+  memcpy(x, to, sizeof to);
+}
 static inline Words load_words_of_three_bytes(const uint8_t* p) {
   uint8_t words[4 * kLanes] = {};
   for (int i = 0; i < kLanes; ++i) memcpy(words + 4 * i, p + 3 * i, 3);

@@ -93,20 +93,18 @@ struct Parameters {
 };
 
 template <int bits>
-void arrange_as(const float* x, int64_t rows, int64_t k, float* arranged) {
+void arrange_as(const float* x, int64_t k, float* arranged) {
   using C = Chunk<bits, true>;
   const int64_t chunks = chunks_of(k, bits);
-  for (int64_t r = 0; r < rows; ++r, x += k, arranged += arranged_size(k, bits)) {
-    float* sums = arranged + chunks * C::size;
-    for (int64_t c = 0; c < chunks; ++c) {
-      float* to = arranged + c * C::size;
-      const int64_t count = k - c * C::size < C::size ? k - c * C::size : C::size;
-      if (count < C::size) memset(to, 0, C::size * sizeof(float));
-      for (int64_t i = 0; i < count; ++i) to[C::place(i)] = x[c * C::size + i];
-      Lanes sum = all(0.0f);
-      for (int v = 0; v < C::vectors; ++v) sum = sum + load(to + 16 * v);
-      store(sums + 16 * c, sum);
-    }
+  float* sums = arranged + chunks * C::size;
+  for (int64_t c = 0; c < chunks; ++c) {
+    float* to = arranged + c * C::size;
+    const int64_t count = k - c * C::size < C::size ? k - c * C::size : C::size;
+    if (count < C::size) memset(to, 0, C::size * sizeof(float));
+    for (int64_t i = 0; i < count; ++i) to[C::place(i)] = x[c * C::size + i];
+    Lanes sum = all(0.0f);
+    for (int v = 0; v < C::vectors; ++v) sum = sum + load(to + 16 * v);
+    store(sums + 16 * c, sum);
   }
 }
 
@@ -120,14 +118,9 @@ Table<bits> table_of(const EncodedWeight<Bits>& weight, int64_t row) {
   return table;
 }
 
-template <typename Bits>
-void put(const EncodedOut& out, int64_t x_row, int64_t row, float value) {
-  out.values[x_row * out.step + row] = out.bias ? value + out.bias[row] : value;
-}
-
-// One row of x, kRows rows of the weight.
+// The row by kRows rows of the weight.
 template <typename C, typename Bits, int kRows>
-void multiply_one(const float* x, const EncodedWeight<Bits>& weight, const Parameters<Bits>& parameters, int64_t row,
+void multiply_rows(const float* x, const EncodedWeight<Bits>& weight, const Parameters<Bits>& parameters, int64_t row,
                   int64_t row_bytes, int64_t chunks, EncodedOut out) {
   const bool whole = weight.block >= weight.k;
   const float* sums_of_x = x + chunks * C::size;
@@ -165,129 +158,41 @@ void multiply_one(const float* x, const EncodedWeight<Bits>& weight, const Param
       value -= sum(all_of_x) * (static_cast<float>(static_cast<int8_t>(weight.offset[row + r])) + weight.offset_base);
     }
     if (whole && weight.scale) value *= Floats<Bits>::value(weight.scale[row + r]);
-    put<Bits>(out, 0, row + r, value);
+    out.values[row + r] = out.bias ? value + out.bias[row + r] : value;
   }
 }
 
 template <typename C, typename Bits>
-void decode_row(const EncodedWeight<Bits>& weight, const Parameters<Bits>& parameters, int64_t row, int64_t row_bytes,
-                int64_t chunks, float* to) {
-  const Table<C::bits> table = table_of<C::bits>(weight, row);
-  const uint8_t* data = weight.data + row * row_bytes;
-  for (int64_t c = 0; c < chunks; ++c, to += C::size) {
-    Lanes values[C::vectors];
-    unpack_some<C>(data + c * C::bytes, row_bytes - c * C::bytes, table, values);
-    const Lanes scale = weight.scale ? parameters.scale(row, c) : all(1.0f);
-    const Lanes offset = weight.offset ? parameters.offset(row, c) : all(0.0f);
-    for (int v = 0; v < C::vectors; ++v) store(to + 16 * v, (values[v] - offset) * scale);
-  }
-}
-
-// kRows rows of x by four decoded rows.
-template <int kRows, typename Bits>
-void multiply_tile(const float* x, int64_t x_step, const float* decoded, int64_t length, int64_t x_row, int64_t row,
-                   int64_t count, EncodedOut out) {
-  Lanes sums[kRows][rows_decoded];
-  for (int r = 0; r < kRows; ++r) {
-    for (int n = 0; n < rows_decoded; ++n) sums[r][n] = all(0.0f);
-  }
-  for (int64_t i = 0; i < length; i += kLanes) {
-    Lanes w[rows_decoded];
-    for (int n = 0; n < rows_decoded; ++n) w[n] = load(decoded + n * length + i);
-    MLPRESS_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      const Lanes values = load(x + r * x_step + i);
-      for (int n = 0; n < rows_decoded; ++n) sums[r][n] = fma(values, w[n], sums[r][n]);
-    }
-  }
-  float bias[rows_decoded] = {};
-  if (out.bias) memcpy(bias, out.bias + row, static_cast<size_t>(count) * sizeof(float));
-  MLPRESS_UNROLL
-  for (int r = 0; r < kRows; ++r) {
-    float found[rows_decoded], *to = out.values + (x_row + r) * out.step + row;
-    four_sums(sums[r], found);
-    for (int n = 0; n < rows_decoded; ++n) found[n] += bias[n];
-    if (count == rows_decoded) {
-      memcpy(to, found, sizeof found);  // of a size that is known
-    } else {
-      memcpy(to, found, static_cast<size_t>(count) * sizeof(float));
-    }
-  }
-}
-
-#if defined(MLPRESS_AVX512)
-constexpr int kDotRows = 6;  // 24 of 32 registers hold sums
-#else
-constexpr int kDotRows = 1;
-#endif
-
-template <int kMost, typename Bits>
-void multiply_rows(int64_t rows, const float* x, int64_t x_step, const float* decoded, int64_t length, int64_t x_row,
-                   int64_t row, int64_t count, EncodedOut out) {
-  if constexpr (kMost > 1) {
-    if (rows < kMost) return multiply_rows<kMost - 1, Bits>(rows, x, x_step, decoded, length, x_row, row, count, out);
-  }
-  multiply_tile<kMost, Bits>(x, x_step, decoded, length, x_row, row, count, out);
-}
-
-// Rows of x that all rows of the weight are multiplied by before the next: those that the caches hold, and enough for
-// the work of decoding to be little.
-int64_t rows_together(int64_t x_step) {
-  constexpr int64_t floats = 1 << 17, least = 96;
-  return floats / x_step < least ? least : floats / x_step;
-}
-
-template <typename C, typename Bits>
-void multiply_as(const float* x, int64_t rows, const EncodedWeight<Bits>& weight, int64_t first, int64_t last,
-                 float* scratch, EncodedOut out) {
+void multiply_as(const float* x, const EncodedWeight<Bits>& weight, int64_t first, int64_t last, EncodedOut out) {
   const int64_t row_bytes = weight.k * weight.bits / 8, chunks = (weight.k + C::size - 1) / C::size;
   const Parameters<Bits> parameters(weight, C::size);
-  if (rows == 1) {
-    int64_t row = first;
-    for (; row + 4 <= last; row += 4) multiply_one<C, Bits, 4>(x, weight, parameters, row, row_bytes, chunks, out);
-    for (; row < last; ++row) multiply_one<C, Bits, 1>(x, weight, parameters, row, row_bytes, chunks, out);
-    return;
-  }
-  const int64_t length = chunks * C::size, x_step = arranged_size(weight.k, weight.bits);
-  const int64_t most = rows_together(x_step);
-  for (int64_t from = 0; from < rows; from += most) {
-    const int64_t together = rows - from < most ? rows - from : most, tiles = (together + kDotRows - 1) / kDotRows;
-    for (int64_t row = first; row < last; row += rows_decoded) {
-      const int64_t count = last - row < rows_decoded ? last - row : rows_decoded;
-      for (int64_t n = 0; n < count; ++n) {
-        decode_row<C>(weight, parameters, row + n, row_bytes, chunks, scratch + n * length);
-      }
-      for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t top = from + together * t / tiles, height = from + together * (t + 1) / tiles - top;
-        multiply_rows<kDotRows, Bits>(height, x + top * x_step, x_step, scratch, length, top, row, count, out);
-      }
-    }
-  }
+  int64_t row = first;
+  for (; row + 4 <= last; row += 4) multiply_rows<C, Bits, 4>(x, weight, parameters, row, row_bytes, chunks, out);
+  for (; row < last; ++row) multiply_rows<C, Bits, 1>(x, weight, parameters, row, row_bytes, chunks, out);
 }
 
 template <typename Bits>
-void multiply(const float* x, int64_t rows, const EncodedWeight<Bits>& weight, int64_t first, int64_t last,
-              float* scratch, EncodedOut out) {
+void multiply(const float* x, const EncodedWeight<Bits>& weight, int64_t first, int64_t last, EncodedOut out) {
   switch (weight.bits) {
-    case 1: return multiply_as<Chunk<1, true>>(x, rows, weight, first, last, scratch, out);
-    case 2: return multiply_as<Chunk<2, true>>(x, rows, weight, first, last, scratch, out);
-    case 3: return multiply_as<Chunk<3, true>>(x, rows, weight, first, last, scratch, out);
-    case 4: return multiply_as<Chunk<4, true>>(x, rows, weight, first, last, scratch, out);
-    case 6: return multiply_as<Chunk<6, true>>(x, rows, weight, first, last, scratch, out);
+    case 1: return multiply_as<Chunk<1, true>>(x, weight, first, last, out);
+    case 2: return multiply_as<Chunk<2, true>>(x, weight, first, last, out);
+    case 3: return multiply_as<Chunk<3, true>>(x, weight, first, last, out);
+    case 4: return multiply_as<Chunk<4, true>>(x, weight, first, last, out);
+    case 6: return multiply_as<Chunk<6, true>>(x, weight, first, last, out);
     default:
-      return weight.is_signed ? multiply_as<Chunk<8, true>>(x, rows, weight, first, last, scratch, out)
-                              : multiply_as<Chunk<8, false>>(x, rows, weight, first, last, scratch, out);
+      return weight.is_signed ? multiply_as<Chunk<8, true>>(x, weight, first, last, out)
+                              : multiply_as<Chunk<8, false>>(x, weight, first, last, out);
   }
 }
 
-void arrange(const float* x, int64_t rows, int64_t k, int bits, float* arranged) {
+void arrange(const float* x, int64_t k, int bits, float* arranged) {
   switch (bits) {
-    case 1: return arrange_as<1>(x, rows, k, arranged);
-    case 2: return arrange_as<2>(x, rows, k, arranged);
-    case 3: return arrange_as<3>(x, rows, k, arranged);
-    case 4: return arrange_as<4>(x, rows, k, arranged);
-    case 6: return arrange_as<6>(x, rows, k, arranged);
-    default: return arrange_as<8>(x, rows, k, arranged);
+    case 1: return arrange_as<1>(x, k, arranged);
+    case 2: return arrange_as<2>(x, k, arranged);
+    case 3: return arrange_as<3>(x, k, arranged);
+    case 4: return arrange_as<4>(x, k, arranged);
+    case 6: return arrange_as<6>(x, k, arranged);
+    default: return arrange_as<8>(x, k, arranged);
   }
 }
 

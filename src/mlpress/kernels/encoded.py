@@ -44,40 +44,50 @@ def fits(bits: int, k: int, block: int) -> bool:
     return bits < 8 and _CHUNK[bits] % block == 0 and block % _IN_WORD[bits] == 0
 
 
-def linear(x: _Float32, weight: PackedWeight, bias: _Float32 | None, share: Share) -> _Float32:
-    """Returns ``x @ weight.T + bias``.
+def linear(x: _Float32, weight: PackedWeight, bias: _Float32 | None, out: _Float32, share: Share) -> None:
+    """Writes ``x @ weight.T + bias`` to `out`.
 
     Args:
         x: float32 [rows, k], C-contiguous.
         weight: [n, k].
         bias: float32 [n], or None.
+        out: float32 [rows, n], C-contiguous; best at the start of a line of the caches.
         share: Calls the function it is given with (first, last) for ranges that make up the n rows of the
             weight, in any threads.
-
-    Returns:
-        float32 [rows, n].
 
     Raises:
         ValueError: Wrong dtype or shape, or a weight that does not fit.
     """
     n, k = weight.shape
-    if x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != k or not x.flags.c_contiguous:
-        raise ValueError(f"x is {x.dtype} {x.shape}; allowed: C-contiguous float32 [rows, {k}]")
+    for name, array, size in (("x", x, k), ("out", out, n)):
+        if array.dtype != np.float32 or array.shape != (len(x), size) or not array.flags.c_contiguous:
+            raise ValueError(
+                f"{name} is {array.dtype} {array.shape}; allowed: C-contiguous float32 [rows, {size}]"
+            )
     if not fits(weight.bits, k, weight.block):
         raise ValueError(f"blocks of {weight.block} in rows of {k} elements of {weight.bits} bits do not fit")
     if native is None:
-        return reference.linear(x, weight, bias)
-    out = np.empty((len(x), n), np.float32)
-    arranged = np.empty((len(x), native.encoded_arranged_size(k, weight.bits)), np.float32)
-    native.encoded_arrange(x, weight.bits, arranged)
+        out[...] = reference.linear(x, weight, bias)
+        return
+    rows = _prepared(x, weight.bits)
     kernel, operands = _operands(weight)
 
     def multiply(first: int, last: int) -> None:
-        scratch = np.empty(native.encoded_scratch(k, weight.bits), np.float32)
-        kernel(arranged, *operands, bias, first, last, scratch, out)
+        panel = np.empty(0 if len(x) == 1 else native.encoded_panel_size(weight.bits), np.float32)
+        kernel(rows, *operands, bias, first, last, panel, out)
 
     share(multiply)
-    return out
+
+
+def _prepared(x: _Float32, bits: int) -> _Float32:
+    """Returns `x` as it is taken by the kernel, one axis."""
+    assert native is not None  # the caller has looked
+    size = native.encoded_prepared_size(*x.shape, bits)
+    if not size:
+        return x.reshape(-1)
+    prepared = np.empty(size, np.float32)
+    native.encoded_prepare(x, bits, prepared)
+    return prepared
 
 
 def _operands(weight: PackedWeight) -> tuple[Any, tuple[Any, ...]]:

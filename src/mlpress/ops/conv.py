@@ -42,7 +42,7 @@ def conv(
         x = pad_axes(x, pads, 0)
         padding = [0] * len(pads)
     return torch.convolution(
-        x,
+        _one_layout(x),
         like(weight, x),
         like_or_none(bias, x),
         strides,
@@ -82,6 +82,14 @@ def conv_quantized(
     levels = weight.to(x.dtype)
     dense = levels * _per_channel(quant_scale, levels) + _per_channel(quant_bias, levels)
     return conv(x, dense, bias, strides, pad_type, pad, dilations, groups)
+
+
+def _one_layout(x: Tensor) -> Tensor:
+    """Returns `x`, an image of one channel with the strides of any other.
+
+    Torch 2.13 may read beyond an image that is said to have its one channel last.
+    """
+    return x.squeeze(1).unsqueeze(1) if x.shape[1] == 1 else x
 
 
 def _per_channel(parameter: Tensor, weight: Tensor) -> Tensor:

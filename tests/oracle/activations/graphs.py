@@ -107,6 +107,12 @@ GRAPHS = (
 )  # fmt: skip
 
 
+_KINDS = (
+    "conv", "conv", "linear", "matmul", "add", "mul", "max_pool", "avg_pool",
+    "relu", "sigmoid", "tanh", "gelu", "concat", "transpose",
+)  # fmt: skip
+
+
 def drawn(seed: int) -> Any:
     """Returns a graph of random operators on random values made so far."""
 
@@ -116,17 +122,24 @@ def drawn(seed: int) -> Any:
         for index in range(8):
             a, b = (values[random.integers(max(0, len(values) - 3), len(values))] for _ in range(2))
             name = f"v{index}"
-            kind = random.choice(["conv", "conv", "add", "sigmoid", "tanh", "gelu", "pool", "mul"])
+            kind = str(random.choice(_KINDS))
             if kind == "conv":
                 values.append(_conv(a, name))
-            elif kind == "pool":
-                values.append(mb.max_pool(x=a, kernel_sizes=[3, 3], pad_type="same", name=name))
-            elif kind in ("add", "mul"):
-                values.append(getattr(mb, str(kind))(x=a, y=b, name=name))
+            elif kind in ("max_pool", "avg_pool"):
+                values.append(getattr(mb, kind)(x=a, kernel_sizes=[3, 3], pad_type="same", name=name))
+            elif kind in ("add", "mul", "matmul"):
+                values.append(getattr(mb, kind)(x=a, y=b, name=name))
+            elif kind == "concat":
+                halves = [mb.slice_by_size(x=each, begin=[0, 0, 0, 0], size=[1, 2, 8, 8]) for each in (a, b)]
+                values.append(mb.concat(values=halves, axis=1, name=name))
+            elif kind == "linear":
+                values.append(mb.linear(x=a, weight=_weight(8, 8), name=name))
+            elif kind == "transpose":
+                values.append(mb.transpose(x=a, perm=[0, 1, 3, 2], name=name))
             elif kind == "gelu":
                 values.append(mb.gelu(x=a, mode="EXACT", name=name))
             else:
-                values.append(getattr(mb, str(kind))(x=a, name=name))
+                values.append(getattr(mb, kind)(x=a, name=name))
         return _end(values[-1])
 
     return build

@@ -44,6 +44,23 @@ def attention() -> MLModel:
     return model(build, {x: array("x", 1, 6, 4)}, {y: array("y", 1, 6, 4)})
 
 
+TRANSPOSED, VOLUME = _weight(3, 4, 2, 2), _weight(2, 1, 2, 3, 3)
+
+
+def on_request() -> MLModel:
+    """A transposed convolution, one over three axes, a product of two values and attention, in float32."""
+    build = Builder(Opset.CoreML8)
+    x = build.input("x", tensor_type(1, 3, 4, 4))
+    up = build.op("conv_transpose", "up", x=x, weight=TRANSPOSED, strides=[2, 2])
+    deep = build.op("expand_dims", "deep", x=up, axes=[1])
+    solid = build.op("conv", "solid", x=deep, weight=VOLUME, pad_type="valid")
+    rows = build.op("reshape", "rows", x=solid, shape=[1, 2, 18, 6])
+    scores = build.op("matmul", "scores", x=rows, y=rows, transpose_y=True)
+    mixed = build.op("matmul", "mixed", x=scores, y=rows)
+    y = build.op("scaled_dot_product_attention", "y", query=mixed, key=rows, value=mixed)
+    return model(build, {x: array("x", 1, 3, 4, 4)}, {y: array("y", 1, 2, 18, 6)})
+
+
 def product() -> MLModel:
     """``y = linear(a) · b`` of two inputs, the first in a linear operator."""
     build = Builder(Opset.CoreML8)

@@ -7,13 +7,22 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mlpress import Palettize, Prune, Quantize, Step, compress
+from mlpress import Palettize, Prune, Quantize, RunOptions, Step, compress
 from mlpress.api import quantize_activations
 from mlpress.calibration import MeanSquaredError, MinMax, Percentile
 from mlpress.errors import MlpressError
 from mlpress.models import MLModel
 from mlpress.optimize import coreml as cto
-from tests.torch.calibration.models import CONV, LINEAR, attention, convolutional, product
+from tests.torch.calibration.models import (
+    CONV,
+    LINEAR,
+    TRANSPOSED,
+    VOLUME,
+    attention,
+    convolutional,
+    on_request,
+    product,
+)
 from tests.torch.models.packages import counting_model
 
 RANDOM = np.random.default_rng(1)
@@ -41,6 +50,32 @@ def test_it_computes_what_torch_simulates(mode, dtype, estimator):
         x = fake_quantized(F.max_pool2d(x, 2), rows["pool"]).flatten(1)
         x = fake_quantized(F.linear(x, torch.from_numpy(LINEAR)), rows["logits"])
         np.testing.assert_allclose(model.predict(sample)["y"], F.softmax(x, 1).numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("kernels", ["fast", "exact"])
+@pytest.mark.parametrize("mode", ["linear_symmetric", "linear"])
+def test_what_coremltools_leaves_out_computes_what_torch_simulates(mode, kernels):
+    samples = [{"x": RANDOM.standard_normal((1, 3, 4, 4)).astype(np.float32)} for _ in range(3)]
+    kinds = ("conv_transpose", "matmul", "scaled_dot_product_attention")
+    rules = Step(Quantize(mode=mode), dict.fromkeys(kinds, Quantize(mode=mode)))
+    model, report = quantize_activations(on_request(), samples, rules)
+    model.run_options = RunOptions(kernels=kernels)
+    rows = {row.name: row for row in report}
+    assert list(rows) == ["x", "up", "deep", "solid", "rows", "scores", "mixed"]
+
+    def q(name, x):
+        return fake_quantized(x, rows[name])
+
+    for sample in samples:
+        up = q(
+            "up",
+            F.conv_transpose2d(q("x", torch.from_numpy(sample["x"])), torch.from_numpy(TRANSPOSED), stride=2),
+        )
+        solid = q("solid", F.conv3d(q("deep", up[:, None]), torch.from_numpy(VOLUME)))
+        x = q("rows", solid.reshape(1, 2, 18, 6))
+        mixed = q("mixed", q("scores", x @ x.mT) @ x)
+        expected = F.scaled_dot_product_attention(mixed, x, mixed)
+        np.testing.assert_allclose(model.predict(sample)["y"], expected.numpy(), atol=1e-5)
 
 
 def test_ranges_are_those_of_all_samples_in_one_pass():

@@ -24,9 +24,9 @@ def fast_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
 
 
-def model(recipe: Any, *, bias: bool = True) -> MLModel:
+def model(recipe: Any, *, n: int = N) -> MLModel:
     layer = mlpress.convert(
-        nn.Linear(K, N, bias=bias).eval(),
+        nn.Linear(K, n).eval(),
         inputs=[mlpress.TensorType("x", (mlpress.RangeDim(1, 64, 1), K))],
         minimum_deployment_target=mlpress.target.iOS18,
         compute_precision=mlpress.precision.FLOAT32,
@@ -93,6 +93,13 @@ def test_inputs_of_any_rank_and_none_at_all(shape):
 @pytest.mark.parametrize("name", DECODED)
 def test_what_is_decoded(name):
     assert not stays_encoded(model(DECODED[name]))
+
+
+def test_small_weights_are_decoded_if_once_is_enough():
+    """Torch is done with them before a kernel of ours is called."""
+    made = model(Palettize(nbits=4, weight_threshold=0), n=64)
+    assert not stays_encoded(made)
+    assert stays_encoded(made, weights="encoded")
 
 
 def convolution(layer: nn.Module, *sizes: int) -> tuple[MLModel, np.ndarray]:

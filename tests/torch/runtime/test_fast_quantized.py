@@ -109,6 +109,7 @@ LAYERS = {
     "depthwise": (nn.Conv2d(8, 8, 3, groups=8, padding=1), (1, 8, 9, 9)),
     "two for each one": (nn.Conv2d(4, 8, 2, groups=4, padding=2), (2, 4, 8, 8)),
     "a gray image": (nn.Conv2d(1, 8, 2, stride=3, padding=2), (2, 1, 11, 11)),
+    "a column of gray images": (nn.Conv2d(1, 4, (2, 4), stride=(1, 3)), (3, 1, 7, 6)),
     "a volume of one": (nn.Conv3d(1, 1, 5, padding=2), (2, 1, 1, 1, 1)),
     "more before than after": (nn.Sequential(nn.ZeroPad2d((2, 1, 0, 1)), nn.Conv2d(4, 6, 3)), (1, 4, 8, 8)),
     "as large as before": (nn.Conv2d(4, 6, 4, padding="same"), (1, 4, 8, 8)),

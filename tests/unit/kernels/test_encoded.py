@@ -18,18 +18,18 @@ blocks = st.sampled_from([None, 8, 16, 32, 64, 128, 512])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
 @given(
     bits=st.sampled_from(encoded.BITS),
-    shape=st.tuples(st.sampled_from([1, 4, 6, 12]), st.sampled_from([8, 32, 96, 128, 200, 640, 1024])),
+    n=st.sampled_from([1, 4, 6, 12, 32, 36, 80]),
+    k=st.sampled_from([8, 32, 96, 128, 200, 640, 1024]),
     block=blocks,
-    rows=st.sampled_from([1, 2, 6, 7, 150]),  # the last are more than are multiplied together
+    rows=st.sampled_from([0, 1, 2, 6, 7, 15, 150, 300]),  # in one part and in several
     scale_type=st.sampled_from([None, np.float16, np.float32]),
     has_offset=st.booleans(),
     base=st.sampled_from([0, 128]),
     signed=st.booleans(),
-    tables=st.sampled_from([1, 2]),
+    tables=st.sampled_from([1, 2, 4, 36]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_products(bits, shape, block, rows, scale_type, has_offset, base, signed, tables, seed):
-    n, k = shape
+def test_products(bits, n, k, block, rows, scale_type, has_offset, base, signed, tables, seed):
     block = block or k
     assume(k % block == 0 and n % tables == 0 and encoded.fits(bits, k, block))
     assume(scale_type is not None or block == k)
@@ -56,17 +56,18 @@ def test_products(bits, shape, block, rows, scale_type, has_offset, base, signed
         scale=None if scale is None else scale.reshape(-1),
         offset=None if offset is None else offset.reshape(-1),
         offset_base=base,
-        shape=shape,
+        shape=(n, k),
         block=block,
     )
     x = random.normal(size=(rows, k)).astype(np.float32)
     bias = random.normal(size=n).astype(np.float32)
 
     def in_two_parts(work):
-        work(0, n // 2)
-        work(n // 2, n)
+        work(0, n // 3)
+        work(n // 3, n)
 
-    found = encoded.linear(x, weight, bias, in_two_parts)
+    found = np.empty((rows, n), np.float32)
+    encoded.linear(x, weight, bias, found, in_two_parts)
     magnitude = np.abs(x.astype(float)) @ (np.abs(values) + base).T + 1
     assert (np.abs(found - (x @ values.T + bias)) <= 1e-5 * magnitude).all()
 
@@ -90,5 +91,10 @@ def test_what_can_be_multiplied(bits, k, block, fits):
 
 def test_wrong_inputs_are_refused():
     weight = PackedWeight(np.zeros(64, np.uint8), 8, True, None, None, None, 0, (2, 32), 32)
-    with pytest.raises(ValueError, match=r"float64 \(1, 32\); allowed: C-contiguous float32 \[rows, 32\]"):
-        encoded.linear(np.zeros((1, 32)), weight, None, lambda work: work(0, 2))
+    x, out = np.zeros((1, 32), np.float32), np.zeros((1, 2), np.float32)
+    for rows, result, words in (
+        (x.astype(float), out, r"x is float64 \(1, 32\); allowed: C-contiguous float32 \[rows, 32\]"),
+        (x, out[:, :1], r"out is float32 \(1, 1\); allowed: C-contiguous float32 \[rows, 2\]"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            encoded.linear(rows, weight, None, result, lambda work: work(0, 2))

@@ -22,6 +22,9 @@ from mlpress.runtime.parts import Parts
 _LEAST_SHARE: Final = 1 << 20
 """Elements of a weight that are worth a thread of their own."""
 
+_LEAST_SIZE: Final = 1 << 14
+"""Elements of a weight up to which torch is done with its float32 numbers before a kernel here is called."""
+
 _MOST_PLACES: Final = 64
 """Places of an image up to which it pays to read less; torch has better kernels for larger ones."""
 
@@ -36,10 +39,14 @@ class EncodedLinear(Opaque):
 
     def run(self, x: Tensor) -> Tensor:
         """Returns float32 [..., features out] of float32 [..., features in]."""
+        if x.requires_grad:
+            x = x.detach()
         n, k = self._weight.shape
-        rows = x.detach().reshape(x.shape[:-1].numel(), k).contiguous().numpy()
-        product = encoded.linear(rows, self._weight, self._bias, self._share)
-        return torch.from_numpy(product).reshape(*x.shape[:-1], n)
+        # Of a small layer, each of these takes a good part of the time.
+        rows = (x if x.dim() == 2 else x.reshape(-1, k)).contiguous()
+        result = rows.new_empty((len(rows), n))
+        encoded.linear(rows.numpy(), self._weight, self._bias, result.numpy(), self._share)
+        return result if x.dim() == 2 else result.reshape(*x.shape[:-1], n)
 
     def like(self, x: Tensor) -> Tensor:
         """Returns rows side by side."""
@@ -75,8 +82,11 @@ def _threads() -> ThreadPoolExecutor:
 
 def keep_linear_encoded(graph: fx.Graph, parts: Parts, node: fx.Node) -> None:
     """Lets `node`, linear or a convolution, take its weight encoded, if there is a faster kernel for it."""
-    encoding, bias_node = encoding_of(argument(node, "weight")), argument(node, "bias")
+    read, bias_node = argument(node, "weight"), argument(node, "bias")
+    encoding = encoding_of(read)
     if encoding is None or not encoded.is_fast() or not is_product(node, encoding):
+        return
+    if prod(encoding.shape) <= _LEAST_SIZE and read.op == "get_attr":  # else it would be decoded each time
         return
     if kind(node) == "conv" and not _has_few_places(node):
         return

@@ -117,24 +117,24 @@ class QuantizedConv(Layer):
 
     def like(self, x: Tensor) -> Tensor:
         """Returns an image with channels last."""
-        window, kernel = self._window, self._weight.encoding.shape[2:]
-        sizes = [
-            (size + sum(pad) - extent) // stride + 1
-            for size, pad, extent, stride in zip(
-                x.shape[2:],
-                self._pads(x),
-                window_extents(kernel, window.dilations),
-                window.strides,
-                strict=True,
-            )
-        ]
-        made = x.new_empty((len(x), len(self._scale), *sizes), dtype=self._dtype)
+        made = x.new_empty((len(x), len(self._scale), *self._sizes(x)), dtype=self._dtype)
         return ops.image(made.unsqueeze(2)).squeeze(2) if made.dim() == 3 else ops.image(made)
 
-    def _can_be_padded(self) -> bool:
+    def _sizes(self, x: Tensor) -> list[int]:
+        """Returns the sizes of the result's spatial axes."""
+        extents = window_extents(self._weight.encoding.shape[2:], self._window.dilations)
+        return [
+            (size + sum(pad) - extent) // stride + 1
+            for size, pad, extent, stride in zip(
+                x.shape[2:], self._pads(x), extents, self._window.strides, strict=True
+            )
+        ]
+
+    def _is_padded_right(self) -> bool:
         """Whether oneDNN's padding is right: with one channel in for some out, it is not (torch 2.13).
 
-        That of a volume is not with one for one, either, if most of a window is padding.
+        Nor are steps that lead out of the image. The padding of a volume is not right with one channel for
+        one, either, if most of a window is padding.
         """
         _, each_in, *window = self._weight.encoding.shape
         return each_in > 1 or (len(self._scale) == self._window.groups and len(window) < 3)
@@ -145,12 +145,27 @@ class QuantizedConv(Layer):
             "conv", window.pad_type, window.pad, x.shape[2:], kernel, window.strides, window.dilations
         )
 
+    def _within(self, x: Tensor) -> tuple[Pads, list[int]]:
+        """Returns pads after which an image ends with its last window, and strides.
+
+        What is cut off are negative pads. Where there is but one window, it has no step to take.
+        """
+        found, strides = [], []
+        extents = window_extents(self._weight.encoding.shape[2:], self._window.dilations)
+        axes = zip(x.shape[2:], self._sizes(x), self._pads(x), extents, self._window.strides, strict=True)
+        for size, windows, (before, _), extent, stride in axes:
+            found.append((before, (windows - 1) * stride + extent - before - size))
+            strides.append(1 if windows == 1 else stride)
+        return found, strides
+
     def _prepare(self, x: Tensor) -> Callable[[Tensor], Tensor]:
-        window, pads = self._window, self._pads(x)
-        padding = symmetric(pads) if self._can_be_padded() else None
+        window, pads, strides = self._window, self._pads(x), list(self._window.strides)
+        padding = symmetric(pads) if self._is_padded_right() else None
+        if padding is None:
+            pads, strides = self._within(x)
         to_image = partial(_image, pads=() if padding is not None else pads, zero=self._source.zero)
         integers, flat = self._integers(), x.dim() == 3
-        steps = [list(window.strides), padding or [0] * len(pads), list(window.dilations)]
+        steps = [strides, padding or [0] * len(pads), list(window.dilations)]
         if flat:  # one axis: as two, of which the first is 1
             integers = integers.unsqueeze(2)
             steps = [[neutral, *each] for neutral, each in zip((1, 0, 1), steps, strict=True)]
