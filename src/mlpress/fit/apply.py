@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from mlpress.encoding import Encoding, size_of
+from mlpress.bits import Spool
+from mlpress.encoding import Encoding, map_tensors, size_of, tensors
 from mlpress.errors import NonFiniteWeightError, NotApplicableError
 from mlpress.fit.error import squared_error_of
 from mlpress.fit.layout import Layout
@@ -14,6 +15,9 @@ from mlpress.fit.palettize import palettize
 from mlpress.fit.prune import prune
 from mlpress.fit.quantize import quantize
 from mlpress.recipe import Palettize, Prune, Stage, stage_name
+
+_LARGE: Final = 1 << 20
+"""Bytes of a tensor that is worth keeping out of memory between two stages."""
 
 
 class Evidence(Protocol):
@@ -75,8 +79,10 @@ def run(job: Job) -> Fitted | str:
     encoding = reference = job.encoding
     if not size_of(encoding):
         return f"{stage_name(job.stages[0])}: it has no elements"
-    for stage in job.stages:
+    for number, stage in enumerate(job.stages):
         try:
+            if number:
+                encoding = _out_of_memory(encoding)
             if stage.method is None:
                 encoding = _apply(stage, encoding, job.layout, reference)
             elif isinstance(job.evidence, str):
@@ -90,6 +96,15 @@ def run(job: Job) -> Fitted | str:
         return f"{stage_name(job.stages[-1])}: its largest values would overflow {encoding.dtype}"
     seen = None if isinstance(job.evidence, str) else job.evidence.error(job.encoding, encoding)
     return Fitted(encoding, error, signal, seen)
+
+
+def _out_of_memory(encoding: Encoding) -> Encoding:
+    """Moves what takes half a byte a weight or more to a file: the next stage has large arrays of its own."""
+    least = max(size_of(encoding) // 2, _LARGE)
+    if all(tensor.nbytes < least for tensor in tensors(encoding)):
+        return encoding
+    spool = Spool()
+    return map_tensors(encoding, lambda tensor: tensor if tensor.nbytes < least else spool.store(tensor))
 
 
 def _apply(stage: Stage, encoding: Encoding, layout: Layout, reference: Encoding) -> Encoding:

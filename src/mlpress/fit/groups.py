@@ -39,6 +39,8 @@ class Groups:
     def rows(self, leaf: Dense | Sparse) -> Rows:
         """Returns the values of each group, [n] or [n, V]; of a sparse leaf the kept ones."""
         if isinstance(leaf, Dense):
+            if self.length > 1 and leaf.dtype.is_packed:
+                return self._gathered(leaf, None)  # otherwise all would be unpacked, and then copied
             return self.dense_rows(leaf.values.numpy())
         mask = self._index_mask(leaf.mask)
         if self._in_order:
@@ -117,13 +119,20 @@ class Groups:
             counts[cut.numbers] += np.count_nonzero(cut.kept(mask), axis=1)
         return counts
 
-    def _gathered(self, source: Encoding, mask: Tensor) -> list[Array]:
+    def _gathered(self, source: Encoding, mask: Tensor | None) -> list[Array]:
+        """Returns what `mask` keeps of each group, all if there is none, in the order of the weight."""
         vector = () if self.length == 1 else (self.length,)
-        found = [np.empty((count, *vector), source.dtype.storage) for count in self._counts(mask)]
+        if mask is None:
+            each = math.prod(self._index_blocks.shape) // self.blocks.count
+            counts = np.full(self.blocks.count, each, np.int64)
+        else:
+            counts = self._counts(mask)
+        found = [np.empty((count, *vector), source.dtype.storage) for count in counts]
         ends = np.zeros(len(found), np.int64)
         for cut in self._cuts():
             dense = cut.groups._all_rows(decode_rows(source, cut.start, cut.stop))
-            for group, row, chosen in zip(cut.numbers, dense, cut.kept(mask), strict=True):
+            kept = [slice(None)] * len(dense) if mask is None else cut.kept(mask)
+            for group, row, chosen in zip(cut.numbers, dense, kept, strict=True):
                 some = row[chosen]
                 found[group][ends[group] : ends[group] + len(some)] = some
                 ends[group] += len(some)

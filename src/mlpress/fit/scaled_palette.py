@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlpress import kernels
-from mlpress.bits import Tensor
+from mlpress.bits import Spool, Tensor
 from mlpress.encoding import Blocks, Dense, Encoding, Scatter, Sparse, decode, decode_rows, row_ranges
 from mlpress.fit.kmeans import kmeans_groups
 from mlpress.fit.normalized import Normalized, Piece, normalize
@@ -45,7 +45,8 @@ def fit_scaled(
     mask = leaf.mask if isinstance(leaf, Sparse) else None
     source: Encoding = leaf if isinstance(leaf, Dense) else Scatter(leaf)
     if output_axis or blocks.count > blocks.counts[0]:
-        source = Dense(Tensor.from_numpy(decode(source)))  # each range of its channels is in all rows
+        # Each range of its channels is in all rows.
+        source = Dense(Spool().store(Tensor.from_numpy(decode(source))))
     weight = Normalized(source, mask, _largest(source, output_axis), blocks)
     rows = map(weight.distinct, range(blocks.count))
     tables = [kmeans_groups(row[None], 1 << stage.nbits, weights=counts[None]).table for row, counts in rows]

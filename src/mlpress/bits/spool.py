@@ -10,8 +10,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from mlpress.bits import Tensor
-from mlpress.package.blob_format import ALIGNMENT, align
+from mlpress.bits.tensor import Tensor
+
+_ALIGNMENT: Final = 64
 
 _SMALL: Final = 64 << 10
 """Tensors below this many bytes stay in memory."""
@@ -43,17 +44,19 @@ class Spool:
         self._used = 0
 
     def store(self, tensor: Tensor) -> Tensor:
-        """Returns a tensor equal to `tensor` whose bytes lie in the file; a small one is returned as it is.
+        """Returns a tensor equal to `tensor` whose bytes lie in the file.
+
+        One that is small, or lies in a mapped file already, is returned as it is.
 
         Raises:
             OSError: The file can't be written (disk full).
         """
-        if tensor.nbytes < _SMALL:
+        if tensor.nbytes < _SMALL or isinstance(tensor.buffer.obj, mmap.mmap):
             return tensor
         with self._lock:
             if self._used + tensor.nbytes > len(self._segment):
                 self._grow(tensor.nbytes)
-            begin, self._used = self._used, align(self._used + tensor.nbytes)
+            begin, self._used = self._used, -(-(self._used + tensor.nbytes) // _ALIGNMENT) * _ALIGNMENT
             self._write(self._start + begin, tensor.buffer)
             return Tensor(tensor.dtype, tensor.shape, self._segment[begin : begin + tensor.nbytes])
 
@@ -73,4 +76,4 @@ class Spool:
             data = data[self._file.write(data) :]
 
 
-assert mmap.ALLOCATIONGRANULARITY % ALIGNMENT == 0
+assert mmap.ALLOCATIONGRANULARITY % _ALIGNMENT == 0
