@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
-from mlpress.bits import Spool
-from mlpress.encoding import Encoding, map_tensors, size_of, tensors
+from mlpress.encoding import Encoding, size_of
 from mlpress.errors import NonFiniteWeightError, NotApplicableError
+from mlpress.fit.aside import encoding_aside
 from mlpress.fit.error import squared_error_of
 from mlpress.fit.layout import Layout
 from mlpress.fit.palettize import palettize
 from mlpress.fit.prune import prune
 from mlpress.fit.quantize import quantize
 from mlpress.recipe import Palettize, Prune, Stage, stage_name
-
-_LARGE: Final = 1 << 20
-"""Bytes of a tensor that is worth keeping out of memory between two stages."""
 
 
 class Evidence(Protocol):
@@ -82,7 +79,7 @@ def run(job: Job) -> Fitted | str:
     for number, stage in enumerate(job.stages):
         try:
             if number:
-                encoding = _out_of_memory(encoding)
+                encoding = encoding_aside(encoding)
             if stage.method is None:
                 encoding = _apply(stage, encoding, job.layout, reference)
             elif isinstance(job.evidence, str):
@@ -96,15 +93,6 @@ def run(job: Job) -> Fitted | str:
         return f"{stage_name(job.stages[-1])}: its largest values would overflow {encoding.dtype}"
     seen = None if isinstance(job.evidence, str) else job.evidence.error(job.encoding, encoding)
     return Fitted(encoding, error, signal, seen)
-
-
-def _out_of_memory(encoding: Encoding) -> Encoding:
-    """Moves what takes half a byte a weight or more to a file: the next stage has large arrays of its own."""
-    least = max(size_of(encoding) // 2, _LARGE)
-    if all(tensor.nbytes < least for tensor in tensors(encoding)):
-        return encoding
-    spool = Spool()
-    return map_tensors(encoding, lambda tensor: tensor if tensor.nbytes < least else spool.store(tensor))
 
 
 def _apply(stage: Stage, encoding: Encoding, layout: Layout, reference: Encoding) -> Encoding:

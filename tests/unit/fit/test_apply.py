@@ -8,7 +8,7 @@ import pytest
 from mlpress.bits import UINT4, Tensor
 from mlpress.bits import spool as spool_module
 from mlpress.encoding import Blocks, Dense
-from mlpress.fit import apply
+from mlpress.fit import aside
 from mlpress.fit.groups import Groups
 from mlpress.recipe import Palettize, Prune, Quantize, Stage
 from tests.unit.fit.samples import fit, weight
@@ -22,6 +22,8 @@ PRUNE, PALETTIZE, INT8_CODES = Prune(sparsity=0.25), Palettize(nbits=4), Quantiz
         (PRUNE, PALETTIZE),
         (PRUNE, Quantize(dtype="int4"), PALETTIZE),
         (INT8_CODES, Palettize(nbits=4, cluster_dim=2)),
+        (PRUNE, PALETTIZE, INT8_CODES),
+        (PRUNE, Palettize(nbits=4, group_size=4, channel_axis=1), INT8_CODES),
         (PRUNE, Palettize(nbits=4, per_channel_scale=True, group_size=4, channel_axis=1)),
     ],
 )
@@ -39,7 +41,7 @@ def test_a_file_between_stages_changes_nothing(
     store = spool_module.Spool.store
     monkeypatch.setattr(spool_module.Spool, "store", stored)
     monkeypatch.setattr(spool_module, "_SMALL", 0)
-    monkeypatch.setattr(apply, "_LARGE", 0)
+    monkeypatch.setattr(aside, "_LARGE", 0)
     assert fit(values, *stages) == expected
     assert any(tensor.nbytes >= values.size // 2 for tensor in seen)
 

@@ -94,13 +94,13 @@ STEPS = {
     "prune half, quantize and palettize in groups of inputs": [HALF, INT8, BY_INPUTS],
     "prune a little and palettize": [LITTLE, PALETTIZE],
     "prune a little and palettize in groups of inputs": [LITTLE, BY_INPUTS],
+    "prune a little, palettize and quantize": [LITTLE, PALETTIZE, INT8],
     "prune a little and quantize blocks": [LITTLE, INT4_BLOCKS],
     "prune half and palettize by scales in groups of inputs": [HALF, SCALED_BY_INPUTS],
     "prune blocks and palettize by scales in groups of inputs": [BLOCKS_OF_INPUTS, SCALED_BY_INPUTS],
     "quantize and palettize vectors": [INT8, VECTORS],
     "quantize blocks and palettize vectors": [INT4_BLOCKS, VECTORS],
     "quantize and palettize vectors of inputs": [INT8, VECTORS_OF_INPUTS],
-    "quantize, palettize vectors and prune blocks": [INT8, VECTORS, BLOCKS],
 }
 
 
