@@ -1,4 +1,4 @@
-"""Bits: element types, and tensors over bytes as Core ML files hold them."""
+"""Bits: element types, tensors over bytes as Core ML files hold them, and a file to keep them in."""
 
 from mlpress.bits.dtypes import (
     ALL_DTYPES,
@@ -28,6 +28,7 @@ from mlpress.bits.dtypes import (
     dtype_of,
     unsigned,
 )
+from mlpress.bits.spool import Spool
 from mlpress.bits.tensor import Tensor
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "UINT32",
     "UINT64",
     "DType",
+    "Spool",
     "Tensor",
     "dtype_named",
     "dtype_of",

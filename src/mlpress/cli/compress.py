@@ -15,7 +15,9 @@ from mlpress.cli.recipes import Flags, make_recipe
 from mlpress.cli.render import emit
 
 if TYPE_CHECKING:
+    from mlpress.api import Compressed
     from mlpress.models import MLModel
+    from mlpress.recipe import Recipe
 
 
 def compress(
@@ -93,26 +95,33 @@ def compress(
     require_writable(output)
     if report is not None:
         require_parent(report)
-    from mlpress.api import compress as compress_model
     from mlpress.models import MLModel
-    from mlpress.models.prediction.running import require_runtime
 
     loaded = MLModel(model, function_name=function)
     samples = None if data is None else _Samples(data, loaded)
-    with progress_bar("compressing") as advance:
-        if samples is None or fine_tune is None:
-            compressed = compress_model(
-                loaded, stages, data=samples, strict=strict, workers=workers, progress=advance
-            )
-        else:
-            require_runtime()
-            from mlpress.training import fine_tune as train
-
-            compressed = train(loaded, stages, samples, epochs=fine_tune, strict=strict, progress=advance)
+    compressed = _compressed(loaded, stages, samples, fine_tune, strict, workers)
     compressed.model.save(output)
     if report is not None:
         report.write_text(compressed.report.to_json() + "\n", encoding="utf-8")
     emit(compressed.report.to_json() if json else str(compressed.report))
+
+
+def _compressed(
+    model: MLModel, recipe: Recipe, samples: _Samples | None, epochs: int | None, strict: bool, workers: int
+) -> Compressed:
+    """Compresses a model, or trains it for some epochs, behind a progress bar."""
+    from mlpress.api import compress as compress_model
+    from mlpress.models.prediction.running import require_runtime
+
+    with progress_bar("compressing") as advance:
+        if samples is None or epochs is None:
+            return compress_model(
+                model, recipe, data=samples, strict=strict, workers=workers, progress=advance
+            )
+        require_runtime()
+        from mlpress.training import fine_tune
+
+        return fine_tune(model, recipe, samples, epochs=epochs, strict=strict, progress=advance)
 
 
 @dataclass(frozen=True, slots=True)

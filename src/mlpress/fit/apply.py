@@ -8,6 +8,7 @@ from typing import Protocol
 
 from mlpress.encoding import Encoding, size_of
 from mlpress.errors import NonFiniteWeightError, NotApplicableError
+from mlpress.fit.aside import encoding_aside
 from mlpress.fit.error import squared_error_of
 from mlpress.fit.layout import Layout
 from mlpress.fit.palettize import palettize
@@ -75,8 +76,10 @@ def run(job: Job) -> Fitted | str:
     encoding = reference = job.encoding
     if not size_of(encoding):
         return f"{stage_name(job.stages[0])}: it has no elements"
-    for stage in job.stages:
+    for number, stage in enumerate(job.stages):
         try:
+            if number:
+                encoding = encoding_aside(encoding)
             if stage.method is None:
                 encoding = _apply(stage, encoding, job.layout, reference)
             elif isinstance(job.evidence, str):

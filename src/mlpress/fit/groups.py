@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from mlpress import kernels
 from mlpress.bits import DType, Tensor
-from mlpress.encoding import Blocks, Dense, Encoding, Scatter, Sparse, decode_rows, to_vectors
+from mlpress.encoding import Blocks, Dense, Encoding, Scatter, Sparse, decode_rows, size_of, to_vectors
+from mlpress.fit.aside import array_aside
 from mlpress.fit.prune import mask_of_vectors, packed_bits
 from mlpress.fit.tables import Rows
 
@@ -39,6 +40,8 @@ class Groups:
     def rows(self, leaf: Dense | Sparse) -> Rows:
         """Returns the values of each group, [n] or [n, V]; of a sparse leaf the kept ones."""
         if isinstance(leaf, Dense):
+            if self.length > 1 and leaf.dtype.is_packed:
+                return self._gathered(leaf, None)  # otherwise all would be unpacked, and then copied
             return self.dense_rows(leaf.values.numpy())
         mask = self._index_mask(leaf.mask)
         if self._in_order:
@@ -58,7 +61,7 @@ class Groups:
         """Returns what `mask` keeps of each group of an array of the shape of the weight."""
         if self._in_order:
             kept = kernels.gather_mask(np.ascontiguousarray(array).reshape(-1), packed_bits(mask))
-            return self._split(kept, mask)
+            return self._split(array_aside(kept, mask.size), mask)
         return self._gathered(Dense(Tensor.from_numpy(array)), self._index_mask(mask))
 
     def row_shape(self, leaf: Dense | Sparse) -> tuple[int, ...]:
@@ -117,21 +120,29 @@ class Groups:
             counts[cut.numbers] += np.count_nonzero(cut.kept(mask), axis=1)
         return counts
 
-    def _gathered(self, source: Encoding, mask: Tensor) -> list[Array]:
+    def _gathered(self, source: Encoding, mask: Tensor | None) -> list[Array]:
+        """Returns what `mask` keeps of each group, all if there is none, in the order of the weight."""
         vector = () if self.length == 1 else (self.length,)
-        found = [np.empty((count, *vector), source.dtype.storage) for count in self._counts(mask)]
-        ends = np.zeros(len(found), np.int64)
+        if mask is None:
+            each = math.prod(self._index_blocks.shape) // self.blocks.count
+            counts = np.full(self.blocks.count, each, np.int64)
+        else:
+            counts = self._counts(mask)
+        found = np.empty((counts.sum(), *vector), source.dtype.storage)
+        ends = np.cumsum(counts) - counts
         for cut in self._cuts():
             dense = cut.groups._all_rows(decode_rows(source, cut.start, cut.stop))
-            for group, row, chosen in zip(cut.numbers, dense, cut.kept(mask), strict=True):
+            kept = [slice(None)] * len(dense) if mask is None else cut.kept(mask)
+            for group, row, chosen in zip(cut.numbers, dense, kept, strict=True):
                 some = row[chosen]
-                found[group][ends[group] : ends[group] + len(some)] = some
+                found[ends[group] : ends[group] + len(some)] = some
                 ends[group] += len(some)
-        return found
+        return np.split(array_aside(found, size_of(source)), np.cumsum(counts)[:-1])
 
     def _put_in_order(self, indices: Rows, mask: Tensor) -> npt.NDArray[np.uint8]:
         """Returns the indices of all groups in the order of the weight."""
-        parts = []
+        found = np.empty(sum(len(row) for row in indices), np.uint8)
+        end = 0
         ends = np.zeros(self.blocks.count, np.int64)
         for cut in self._cuts():
             kept = cut.kept(mask)
@@ -141,8 +152,10 @@ class Groups:
                 row[chosen] = indices[group][ends[group] : ends[group] + count]
                 ends[group] += count
             blocks = cut.groups._index_blocks
-            parts.append(blocks.unrows(rows)[blocks.unrows(kept)])
-        return np.concatenate(parts)
+            part = blocks.unrows(rows)[blocks.unrows(kept)]
+            found[end : end + len(part)] = part
+            end += len(part)
+        return found
 
     def _cuts(self) -> Iterator[_Cut]:
         """Cuts the first axis so that no group of rows and no vector is cut."""

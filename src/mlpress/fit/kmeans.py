@@ -38,8 +38,8 @@ def kmeans_groups(
 
     The partition into clusters is the global optimum of one-dimensional k-means, weighted when weights are
     given. Its centroids are rounded to the groups' dtype and every weight takes the nearest entry, the
-    lower on a tie. For integer dtypes the centroids are integers and the optimum is over those. (For float32
-    groups of 2**20 weights or more, see `mlpress.kernels.kmeans_rows`.)
+    lower on a tie. For integer dtypes the centroids are integers and the optimum is over those. (In float32
+    groups of 2**20 weights or more it is near that only: see `mlpress.kernels.kmeans_rows`.)
 
     Args:
         groups: float16, float32, int8 or uint8 ``[G, n]``. -0 and 0 are one value.

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from mlpress import kernels
 from mlpress.bits import Tensor
 from mlpress.encoding import Blocks, Dense, Encoding, Scatter, Sparse, decode, decode_rows, row_ranges
+from mlpress.fit.aside import array_aside
 from mlpress.fit.kmeans import kmeans_groups
 from mlpress.fit.normalized import Normalized, Piece, normalize
 from mlpress.fit.tables import check_finite
@@ -44,8 +45,9 @@ def fit_scaled(
     check_finite(leaf.values.numpy())
     mask = leaf.mask if isinstance(leaf, Sparse) else None
     source: Encoding = leaf if isinstance(leaf, Dense) else Scatter(leaf)
-    if output_axis or blocks.count > blocks.counts[0]:
-        source = Dense(Tensor.from_numpy(decode(source)))  # each range of its channels is in all rows
+    if mask is not None and (output_axis or blocks.count > blocks.counts[0]):
+        # Each range of its channels is in all rows.
+        source = Dense(Tensor.from_numpy(array_aside(decode(source), mask.size)))
     weight = Normalized(source, mask, _largest(source, output_axis), blocks)
     rows = map(weight.distinct, range(blocks.count))
     tables = [kmeans_groups(row[None], 1 << stage.nbits, weights=counts[None]).table for row, counts in rows]

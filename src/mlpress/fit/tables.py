@@ -76,9 +76,11 @@ def _fit_row(stage: Palettize, row: Array, shape: tuple[int, ...]) -> tuple[Arra
     if row.ndim == 1:
         found = kmeans_groups(row[None], 1 << stage.nbits)
         return found.table[0], found.indices[0]
-    points = row if row.dtype.kind == "f" else row.astype(np.float32)
-    centroids, labels = kmeans_vectors(points, 1 << stage.nbits)
-    return (centroids if row.dtype.kind == "f" else np.rint(centroids).astype(row.dtype)), labels
+    if row.dtype.kind == "f":
+        return kmeans_vectors(row, 1 << stage.nbits)
+    # Integers of a byte are float16 numbers; their centroids need more digits.
+    centroids, labels = kmeans_vectors(row.astype(np.float16), 1 << stage.nbits, rounded_to=np.float32)
+    return np.rint(centroids).astype(row.dtype), labels
 
 
 def _uniform(row: Array, size: int) -> tuple[Array, npt.NDArray[np.uint8]]:

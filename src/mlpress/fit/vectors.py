@@ -33,7 +33,12 @@ _TOLERANCE = 5e-4
 
 
 def kmeans_vectors(
-    points: Floats, k: int, *, weights: NDArray[np.float32] | None = None, seed: int = 0
+    points: Floats,
+    k: int,
+    *,
+    weights: NDArray[np.float32] | None = None,
+    seed: int = 0,
+    rounded_to: type[np.float16 | np.float32] | None = None,
 ) -> tuple[Floats, NDArray[np.uint8]]:
     """Clusters points by greedy k-means++ and Lloyd's algorithm, on samples that grow up to all points.
 
@@ -46,9 +51,10 @@ def kmeans_vectors(
         weights: float32 [n], none negative: how much each point's squared error counts. None means all the
             same.
         seed: Seed of the draws. The same seed gives the same result.
+        rounded_to: Type of the centroids; that of the points if not given.
 
     Returns:
-        Centroids [k, dim], rounded to the type of the points, and labels uint8 [n], each the nearest of
+        Centroids [k, dim], and labels uint8 [n], each the nearest of
         these. Where there are no more than k distinct points, they are the centroids, followed by zeros.
 
     Raises:
@@ -66,8 +72,10 @@ def kmeans_vectors(
     if exact is not None:
         return exact
     middle, factor, table = _centroids(points, k, weights, np.random.default_rng(seed))
-    limits = np.finfo(points.dtype)
-    rounded = np.clip(table.astype(np.float64) / factor + middle, limits.min, limits.max).astype(points.dtype)
+    dtype = np.dtype(rounded_to or points.dtype)
+    limits = np.finfo(dtype)
+    unrounded = table.astype(np.float64) / factor + middle
+    rounded: Floats = np.clip(unrounded, limits.min, limits.max).astype(dtype)
     seen = (rounded.astype(np.float32) - middle) * np.float32(factor)
     return rounded, kernels.label(points, middle, factor, seen)
 

@@ -73,7 +73,8 @@ def kmeans_rows(
     the nearest one, the lower on a tie. For integer dtypes the optimum is over integer centroids.
 
     In float32 rows of 2**20 values or more with many distinct ones, values that agree in 13 bits of the
-    fraction stay in one cluster, which bounds the memory; the error is then within about 1e-6 of the optimum.
+    fraction stay in one cluster, which bounds the memory: 80 bytes for each of them would be needed
+    otherwise. The error is then above the optimum by up to 1e-6 of it with 16 entries, 1e-4 with 256.
 
     Args:
         rows: float16, float32, int8 or uint8 ``[r, n]``, n below 2**30.

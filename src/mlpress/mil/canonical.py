@@ -12,8 +12,19 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from mlpress.bits import Tensor
-from mlpress.encoding import Affine, Dense, Encoding, Lut, Scatter, nbytes, storage_key, to_vectors
+from mlpress.bits import Spool, Tensor
+from mlpress.encoding import (
+    Affine,
+    Dense,
+    Encoding,
+    Lut,
+    Scatter,
+    map_tensors,
+    nbytes,
+    storage_key,
+    tensors,
+    to_vectors,
+)
 from mlpress.encoding.nodes import TABLE_DTYPES
 from mlpress.mil.opset import Opset
 from mlpress.mil.program import Constant, Literal, Program, with_constants
@@ -33,8 +44,9 @@ def canonical(encoding: Encoding, opset: Opset) -> Encoding:
 def canonical_program(program: Program) -> Program:
     """Returns `program` with every constant in the form that its opset expects; itself if they are so.
 
-    Constants that share their storage still do afterwards.
+    Constants that share their storage still do afterwards. Tables that are repeated wait in a temporary file.
     """
+    spool = Spool()
     forms: dict[Hashable, Encoding] = {}
     replaced: dict[Constant, Encoding] = {}
     for function in program.functions.values():
@@ -44,10 +56,18 @@ def canonical_program(program: Program) -> Program:
                 continue
             key = storage_key(encoding), function.opset
             if key not in forms:
-                forms[key] = canonical(encoding, function.opset)
+                forms[key] = _with_new_in(spool, canonical(encoding, function.opset), encoding)
             if forms[key] is not encoding:
                 replaced[constant] = forms[key]
     return with_constants(program, replaced) if replaced else program
+
+
+def _with_new_in(spool: Spool, form: Encoding, origin: Encoding) -> Encoding:
+    """Moves those tensors of a form to a spool that are none of the encoding that it was made from."""
+    if form is origin:
+        return form
+    known = {tensor.address for tensor in tensors(origin)}
+    return map_tensors(form, lambda tensor: tensor if tensor.address in known else spool.store(tensor))
 
 
 def _behind_lookup(encoding: Encoding) -> Encoding:

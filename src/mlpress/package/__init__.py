@@ -13,12 +13,10 @@ from mlpress.package.model_file import (
     weights_directory,
 )
 from mlpress.package.saving import save, save_message
-from mlpress.package.spool import Spool
 
 __all__ = [
     "ModelFile",
     "Source",
-    "Spool",
     "build_spec",
     "from_spec",
     "load",

@@ -8,12 +8,13 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
+from mlpress.bits import Spool
 from mlpress.encoding import Dense, Encoding, describe, map_tensors, size_of, storage_key, tensors
 from mlpress.encoding.nodes import FLOAT_DTYPES
 from mlpress.errors import LegalityError, RecipeError, StrictError
 from mlpress.fit.apply import Evidence, Fitted, Job, run
 from mlpress.mil import Constant, Program, canonical_nbytes, why_illegal, with_constants
-from mlpress.package import Spool, release
+from mlpress.package import release
 from mlpress.passes.report import Report, Row, Status, human_bytes, snr_db
 from mlpress.passes.weights import Weight, totals, weights
 from mlpress.recipe import Recipe, Stage

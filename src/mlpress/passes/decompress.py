@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from mlpress.bits import Tensor
+from mlpress.bits import Spool, Tensor
 from mlpress.encoding import Dense, Encoding, decode, storage_key, tensors
 from mlpress.mil import Constant, Literal, Program, with_constants
-from mlpress.package import Spool, release
+from mlpress.package import release
 
 
 def decompress(program: Program) -> Program:

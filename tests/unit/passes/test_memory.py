@@ -54,11 +54,15 @@ def folder(tmp_path_factory):
 
 
 PRUNE, INT8 = "prune: {sparsity: 0.8}", "quantize: {dtype: int8}"
+LITTLE = "prune: {sparsity: 0.1}"
 HALF, TWO_OF_FOUR = "prune: {sparsity: 0.5}", "prune: {n_m_ratio: [2, 4]}"
 PALETTIZE, IN_GROUPS = "palettize: {nbits: 4}", "palettize: {nbits: 4, group_size: 32}"
 BY_INPUTS = "palettize: {nbits: 4, group_size: 32, channel_axis: 1}"
 SCALED = "palettize: {nbits: 4, per_channel_scale: true}"
 VECTORS = "palettize: {nbits: 4, cluster_dim: 2}"
+VECTORS_OF_INPUTS = "palettize: {nbits: 4, cluster_dim: 2, channel_axis: 1}"
+SCALED_BY_INPUTS = "palettize: {nbits: 4, group_size: 32, channel_axis: 1, per_channel_scale: true}"
+INT4_BLOCKS = "quantize: {dtype: int4, granularity: per_block, block_size: 32}"
 BLOCKS, BLOCKS_OF_INPUTS = (f"prune: {{sparsity: 0.5, block_size: 2, dim: {dim}}}" for dim in (0, 1))
 
 STEPS = {
@@ -88,6 +92,15 @@ STEPS = {
     "prune half and palettize by scales": [HALF, SCALED],
     "prune half, quantize and palettize": [HALF, INT8, PALETTIZE],
     "prune half, quantize and palettize in groups of inputs": [HALF, INT8, BY_INPUTS],
+    "prune a little and palettize": [LITTLE, PALETTIZE],
+    "prune a little and palettize in groups of inputs": [LITTLE, BY_INPUTS],
+    "prune a little, palettize and quantize": [LITTLE, PALETTIZE, INT8],
+    "prune a little and quantize blocks": [LITTLE, INT4_BLOCKS],
+    "prune half and palettize by scales in groups of inputs": [HALF, SCALED_BY_INPUTS],
+    "prune blocks and palettize by scales in groups of inputs": [BLOCKS_OF_INPUTS, SCALED_BY_INPUTS],
+    "quantize and palettize vectors": [INT8, VECTORS],
+    "quantize blocks and palettize vectors": [INT4_BLOCKS, VECTORS],
+    "quantize and palettize vectors of inputs": [INT8, VECTORS_OF_INPUTS],
 }
 
 

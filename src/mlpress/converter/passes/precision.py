@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from mlpress import bits, ops
-from mlpress.bits import DType
+from mlpress.bits import DType, Spool
 from mlpress.converter.passes.float16 import Narrowed, away_from_zero, narrowed
 from mlpress.converter.passes.islands import (
     angles_of_positions,
@@ -30,7 +30,6 @@ from mlpress.mil import (
     Value,
 )
 from mlpress.ops.builder import Builder
-from mlpress.package import Spool
 
 Selector = Callable[[Operation], bool]
 """Tells whether an operation should compute in float16."""

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from mlpress import bits
-from mlpress.bits import Tensor
-from mlpress.package import Spool, release
-from mlpress.package import spool as spool_module
+from mlpress.bits import Spool, Tensor
+from mlpress.bits import spool as spool_module
+from mlpress.package import release
 from mlpress.package.mapped import is_mapped, map_file
 from tests.unit.package.samples import ramp, resident_file_bytes
 
