@@ -137,9 +137,7 @@ class Editor:
             if isinstance(result, Value):
                 self.remove(self._makers[result])
                 node.outputs = [result]
-            self._before.setdefault(before, []).append(node)
-            self._order.append(node)
-            self._adopt(node)
+            self.put(before, node)
         return node.outputs[0]
 
     def insert_several(
@@ -152,10 +150,29 @@ class Editor:
             if isinstance(node, Constant):
                 self._constants[node.output] = node
             else:
-                self._before.setdefault(before, []).append(node)
-                self._order.append(node)
-                self._adopt(node)
+                self.put(before, node)
         return values
+
+    def put(self, before: Operation, operation: Operation) -> None:
+        """Inserts an operation that is made already."""
+        self._before.setdefault(before, []).append(operation)
+        self._order.append(operation)
+        self._adopt(operation)
+
+    def nested(self, kind: str, result: Type, name: str, /, **operands: Any) -> Operation:
+        """Makes an operation for a block inside of this one; its constants stand in this one."""
+        self._builder.operations = []
+        self._builder.typed_op(kind, name, [result], **operands)
+        *constants, made = self._builder.operations
+        for constant in constants:
+            assert isinstance(constant, Constant)
+            self._constants[constant.output] = constant
+        assert isinstance(made, Operation)
+        return made
+
+    def unique(self, name: str) -> str:
+        """Returns `name`, or one like it that nothing has."""
+        return self._builder.unique(name)
 
     def add_constant(self, value: Any, name: str) -> Value:
         """Adds a constant and returns its value."""
@@ -196,7 +213,7 @@ class Editor:
                 swapped = tuple(new if operand is old else operand for operand in several)
                 user.inputs[parameter] = swapped if isinstance(bound, tuple) else swapped[0]
             for block in user.blocks:
-                _swap(block, old, new)
+                swap(block, old, new)
             self._adopt(user)
 
     def rename_result(self, operation: Operation, old: Value, new: Value) -> None:
@@ -221,7 +238,7 @@ class Editor:
         for node in block.operations:
             if isinstance(node, Operation):
                 self._emit(node, operations)
-        used = {operand for node in operations for operand in _operands(node)} | set(block.outputs)
+        used = {operand for node in operations for operand in operands_of(node)} | set(block.outputs)
         own = {value: constant for value, constant in self._constants.items() if value not in self._outer}
         constants = [constant for value, constant in own.items() if value in used]
         block.operations = [*constants, *operations]
@@ -250,17 +267,18 @@ class Editor:
                 self._adopt(node)
 
     def _adopt(self, operation: Operation) -> None:
-        for operand in _operands(operation):
+        for operand in operands_of(operation):
             self._users.setdefault(operand, {})[operation] = None
         for value in operation.outputs:
             self._makers[value] = operation
 
     def _forget(self, operation: Operation) -> None:
-        for operand in _operands(operation):
+        for operand in operands_of(operation):
             self._users.get(operand, {}).pop(operation, None)
 
 
-def _operands(operation: Operation) -> Iterator[Value]:
+def operands_of(operation: Operation) -> Iterator[Value]:
+    """Yields the values that an operation uses, those that its blocks use included."""
     for _, operand in operation.operands():
         if isinstance(operand, Value):
             yield operand
@@ -268,10 +286,11 @@ def _operands(operation: Operation) -> Iterator[Value]:
         yield from block.outputs
         for node in block.operations:
             if isinstance(node, Operation):
-                yield from _operands(node)
+                yield from operands_of(node)
 
 
-def _swap(block: Block, old: Value, new: Value) -> None:
+def swap(block: Block, old: Value, new: Value) -> None:
+    """Lets a block, and those inside of it, use `new` in place of `old`."""
     block.outputs = [new if value is old else value for value in block.outputs]
     for node in block.operations:
         if isinstance(node, Operation):
@@ -280,7 +299,7 @@ def _swap(block: Block, old: Value, new: Value) -> None:
                 swapped = tuple(new if operand is old else operand for operand in several)
                 node.inputs[parameter] = swapped if isinstance(bound, tuple) else swapped[0]
             for nested in node.blocks:
-                _swap(nested, old, new)
+                swap(nested, old, new)
 
 
 def shape_of(value: Any) -> tuple[int | None, ...]:

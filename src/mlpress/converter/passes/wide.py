@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from mlpress.converter.passes.editor import Editor, shape_of, typed_like
+from mlpress.converter.passes.editor import Editor, operands_of, shape_of, typed_like
 from mlpress.converter.passes.moves import Reshape, Shape, Transpose
 from mlpress.converter.passes.rank import MAX_RANK, narrowed, product
+from mlpress.converter.passes.wide_blocks import narrow_control_flow
 from mlpress.converter.passes.wide_site import CannotNarrowError, Site, around, is_wide
 from mlpress.mil import Operation, Value
 
@@ -38,9 +39,8 @@ _STEPWISE: Final = (
 def narrow_operations(editor: Editor) -> None:
     """Writes each operation on tensors of more than five axes with fewer, where that is possible."""
     for operation in list(editor.operations()):
-        operands = [value for _, value in operation.operands()]
         rule = _RULES.get(operation.type)
-        if rule is None or not any(map(is_wide, (*operands, *operation.outputs))):
+        if rule is None or not any(map(is_wide, (*operands_of(operation), *operation.outputs))):
             continue
         try:
             rule(Site(editor, operation))
@@ -406,6 +406,7 @@ _RULES: Final[dict[str, Callable[[Site], None]]] = {
     **dict.fromkeys(("reduce_argmax", "reduce_argmin"), _index_of_extreme),
     **dict.fromkeys(("argsort", "cumsum", "softmax"), _same_shape_along_axis),
     **dict.fromkeys(("transpose", "expand_dims", "squeeze"), _move),
+    **dict.fromkeys(("cond", "while_loop"), narrow_control_flow),
     **dict.fromkeys(("split", "topk"), _several),
     **dict.fromkeys(("gather_along_axis", "scatter_along_axis"), _at_indices),
     "concat": _concat,

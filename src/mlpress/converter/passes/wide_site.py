@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlpress.converter.passes.editor import Editor, shape_of, typed_like
 from mlpress.converter.passes.moves import Shape
 from mlpress.converter.passes.rank import MAX_RANK, product
-from mlpress.mil import Operation, TensorType, Value
+from mlpress.mil import Operand, Operation, TensorType, Value
 
 
 class CannotNarrowError(Exception):
@@ -51,7 +51,7 @@ class Site:
 
     def fold(self, value: Any, shape: Sequence[int | None]) -> Value:
         """Returns `value` in another shape."""
-        return self.put("reshape", value, shape, x=value, shape=_sizes(shape))
+        return self.put("reshape", value, shape, x=value, shape=sizes_of(shape))
 
     def put(self, kind: str, like: Any, shape: Sequence[int | None], /, **operands: Any) -> Value:
         """Adds an operation whose result has the element type of `like`, and returns that."""
@@ -70,16 +70,39 @@ class Site:
             self.editor.replace(result, self._reshape(value, result, result.type))
         self.editor.remove(self.operation)
 
+    def rebuilt(
+        self,
+        inputs: dict[str, Operand | tuple[Operand, ...]],
+        shape: Callable[[Value], Sequence[int | None]],
+    ) -> None:
+        """Puts the operation, which is removed, back with other operands; wide results get `shape`."""
+        old = self.operation
+        results = [
+            Value(self.editor.unique(f"{value.name}_flat"), typed_like(value, shape(value)))
+            if is_wide(value)
+            else value
+            for value in old.outputs
+        ]
+        self.editor.put(old, Operation(old.type, old.name, inputs, results, old.blocks))
+        for result, value in zip(old.outputs, results, strict=True):
+            if value is not result:
+                self.editor.replace(result, self._reshape(value, result, result.type))
+
     def _reshape(self, value: Value, like: Value, result: Any) -> Value:
         shape = shape_of(like)
         if shape:
-            return self.editor.insert(self.operation, "reshape", result, x=value, shape=_sizes(shape))
+            return self.editor.insert(self.operation, "reshape", result, x=value, shape=sizes_of(shape))
         return self.editor.insert(
             self.operation, "squeeze" if shape_of(value) else "identity", result, x=value
         )
 
 
-def _sizes(shape: Sequence[int | None]) -> list[int]:
+def sizes_of(shape: Sequence[int | None]) -> list[int]:
+    """Returns a shape as a reshape is given it.
+
+    Raises:
+        CannotNarrowError: More than one size is open.
+    """
     if list(shape).count(None) > 1:
         raise CannotNarrowError
     return [-1 if size is None else size for size in shape]

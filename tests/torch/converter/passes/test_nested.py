@@ -82,3 +82,58 @@ def test_more_than_five_axes_in_a_loop(count: int) -> None:
 
 def made_by(block: Block) -> list[mlpress.mil.Value]:
     return [value for each in block.operations if isinstance(each, Operation) for value in each.outputs]
+
+
+def turned(x: Tensor) -> Tensor:
+    return (x.permute(5, 1, 3, 0, 2, 4) * 2).contiguous()
+
+
+def turned_and_sum(x: Tensor) -> tuple[Tensor, Tensor]:
+    return turned(x), x.sum()
+
+
+def turned_and_mean(x: Tensor) -> tuple[Tensor, Tensor]:
+    return -turned(x), x.mean()
+
+
+class WideResult(nn.Module):
+    """Branches give six axes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.reshape(2, 1, 2, 3, 2, 2)
+        y, z = torch.cond(x.sum() > 0, turned_and_sum, turned_and_mean, (wide,))
+        return y.permute(1, 0, 2, 5, 4, 3).reshape(6, 8) + z
+
+
+class WideCarried(nn.Module):
+    """A loop carries six axes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.reshape(2, 2, 2, 2, 3, 1).sin()
+        _, y = torch._higher_order_ops.while_loop(
+            lambda i, y: (i < 3) & (y.sum() < 100),
+            lambda i, y: (i + 1, y.permute(1, 2, 3, 0, 4, 5).contiguous() * 2 + wide),
+            (torch.tensor(0), wide.cos()),
+        )
+        return y.reshape(6, 8)
+
+
+class WideAround(nn.Module):
+    """A branch inside a branch looks at six axes made outside."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.reshape(2, 1, 2, 3, 2, 2).cos()
+
+        def inner(x: Tensor) -> Tensor:
+            return torch.cond(x.sum() > 20, lambda x: turned(x).sum(0), lambda x: x.sum(3) + 1, (x,)).clone()
+
+        return torch.cond(x.sum() > 0, lambda x: turned(x).sum(3), lambda x: x.sum(0), (wide,)).sum()
+
+
+@pytest.mark.parametrize("module", [WideResult(), WideCarried(), WideAround()])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_more_than_five_axes_go_into_blocks_and_out(module: nn.Module, sign: int) -> None:
+    made = convert(module, 48)
+    x = sign * torch.rand(48)
+    (found,) = made.predict({"x": x}).values()
+    np.testing.assert_allclose(found, module(x), rtol=1e-5, atol=1e-6)

@@ -32,7 +32,7 @@ def _batch_norm(
     if all(
         operand is None or context.array(operand) is not None for operand in (mean, variance, weight, bias)
     ):
-        return context.op("batch_norm", x=x, **operands)
+        return context.typed("batch_norm", context.fake(x), x=x, **operands)  # torch infers it slowly
     y = _per_channel(context, x, None, context.op("mul", x=mean, y=-1.0))
     y = _per_channel(context, y, context.op("rsqrt", x=variance, epsilon=epsilon), None)
     return _per_channel(context, y, weight, bias)
@@ -169,12 +169,13 @@ def layer_norm(
     del cudnn
     axes = list(range(-len(shape), 0))
     if not all(part is None or context.array(part) is not None for part in (weight, bias)):
-        y = context.op("layer_norm", x=x, axes=axes, epsilon=epsilon)
+        y = context.typed("layer_norm", context.fake(x), x=x, axes=axes, epsilon=epsilon)
         y = y if weight is None else context.op("mul", x=y, y=weight)
         return y if bias is None else context.op("add", x=y, y=bias)
     if weight is None and bias is not None:
         weight = context.constant(np.ones([known(size) or 0 for size in shape], np.float32))
-    return context.op("layer_norm", x=x, axes=axes, gamma=weight, beta=bias, epsilon=epsilon)
+    operands = {"axes": axes, "gamma": weight, "beta": bias, "epsilon": epsilon}
+    return context.typed("layer_norm", context.fake(x), x=x, **operands)
 
 
 @lowers("aten.native_layer_norm.default")
