@@ -33,7 +33,13 @@ _TOLERANCE = 5e-4
 
 
 def kmeans_vectors(
-    points: Floats, k: int, *, weights: NDArray[np.float32] | None = None, seed: int = 0
+    points: Floats,
+    k: int,
+    *,
+    weights: NDArray[np.float32] | None = None,
+    seed: int = 0,
+    passes: int = _LAST_PASSES,
+    tolerance: float = _TOLERANCE,
 ) -> tuple[Floats, NDArray[np.uint8]]:
     """Clusters points by greedy k-means++ and Lloyd's algorithm, on samples that grow up to all points.
 
@@ -46,6 +52,8 @@ def kmeans_vectors(
         weights: float32 [n], none negative: how much each point's squared error counts. None means all the
             same.
         seed: Seed of the draws. The same seed gives the same result.
+        passes: How often all points are gone through at most, but for a last time.
+        tolerance: Passes end with one that lowers the error by less than this fraction of it.
 
     Returns:
         Centroids [k, dim], rounded to the type of the points, and labels uint8 [n], each the nearest of
@@ -65,7 +73,7 @@ def kmeans_vectors(
     exact = _distinct(points, k)
     if exact is not None:
         return exact
-    middle, factor, table = _centroids(points, k, weights, np.random.default_rng(seed))
+    middle, factor, table = _centroids(points, k, weights, np.random.default_rng(seed), passes, tolerance)
     limits = np.finfo(points.dtype)
     rounded = np.clip(table.astype(np.float64) / factor + middle, limits.min, limits.max).astype(points.dtype)
     seen = (rounded.astype(np.float32) - middle) * np.float32(factor)
@@ -73,7 +81,12 @@ def kmeans_vectors(
 
 
 def _centroids(
-    points: Floats, k: int, weights: NDArray[np.float32] | None, rng: np.random.Generator
+    points: Floats,
+    k: int,
+    weights: NDArray[np.float32] | None,
+    rng: np.random.Generator,
+    passes: int,
+    tolerance: float,
 ) -> tuple[NDArray[np.float32], float, NDArray[np.float32]]:
     """The middle and the factor that the kernels work with, and the centroids that they see."""
     size = max(_LEAST_SAMPLE, _SAMPLE_PER_CENTROID * k)
@@ -90,7 +103,7 @@ def _centroids(
     for _ in range(starts):
         seeds = kernels.seed(some, some_weights, middle, factor, rng.random((k, _TRIALS)))
         found, errors = kernels.lloyd(
-            some, some_weights, middle, factor, seeds, _REACH, _SAMPLE_PASSES, _TOLERANCE
+            some, some_weights, middle, factor, seeds, _REACH, _SAMPLE_PASSES, tolerance
         )
         if errors.sum() < least:
             table, least = found, errors.sum()
@@ -98,11 +111,9 @@ def _centroids(
     while size * _LARGEST_SAMPLE <= len(points):
         del some, some_weights
         some, some_weights = _sample(points, weights, far, size, rng)
-        table, _ = kernels.lloyd(
-            some, some_weights, middle, factor, table, _REACH, _SAMPLE_PASSES, _TOLERANCE
-        )
+        table, _ = kernels.lloyd(some, some_weights, middle, factor, table, _REACH, _SAMPLE_PASSES, tolerance)
         size *= _GROWTH
-    table, _ = kernels.lloyd(points, weights, middle, factor, table, _REACH, _LAST_PASSES, _TOLERANCE)
+    table, _ = kernels.lloyd(points, weights, middle, factor, table, _REACH, passes, tolerance)
     table, _ = kernels.lloyd(points, weights, middle, factor, table, 1, 1, 0)
     return middle, factor, table
 
