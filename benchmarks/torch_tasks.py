@@ -21,6 +21,9 @@ from tests.zoo.torchvision_operators import provide_operators
 
 _BATCH = 32
 _LENGTH = 32
+_PIECES = 128
+_SHIFT = 56
+"""Pieces of text from one set to calibrate with to the next: six sets fit, of which neighbours overlap."""
 
 
 class Task(ABC):
@@ -171,7 +174,8 @@ class Sentences(Task):
 
     def inputs(self) -> list[Tensor]:
         """See `Task`."""
-        return list(self._chunks()[self._seed * 128 : (self._seed + 1) * 128].split(16))
+        start = self._seed * _SHIFT
+        return list(self._chunks()[start : start + _PIECES].split(16))
 
     def batches(self) -> list[Tensor]:
         """See `Task`."""

@@ -39,6 +39,8 @@ def kmeans_vectors(
     weights: NDArray[np.float32] | None = None,
     seed: int = 0,
     rounded_to: type[np.float16 | np.float32] | None = None,
+    passes: int = _LAST_PASSES,
+    tolerance: float = _TOLERANCE,
 ) -> tuple[Floats, NDArray[np.uint8]]:
     """Clusters points by greedy k-means++ and Lloyd's algorithm, on samples that grow up to all points.
 
@@ -52,6 +54,8 @@ def kmeans_vectors(
             same.
         seed: Seed of the draws. The same seed gives the same result.
         rounded_to: Type of the centroids; that of the points if not given.
+        passes: How often all points are gone through at most, but for a last time.
+        tolerance: Passes end with one that lowers the error by less than this fraction of it.
 
     Returns:
         Centroids [k, dim], and labels uint8 [n], each the nearest of
@@ -71,7 +75,7 @@ def kmeans_vectors(
     exact = _distinct(points, k)
     if exact is not None:
         return exact
-    middle, factor, table = _centroids(points, k, weights, np.random.default_rng(seed))
+    middle, factor, table = _centroids(points, k, weights, np.random.default_rng(seed), passes, tolerance)
     dtype = np.dtype(rounded_to or points.dtype)
     limits = np.finfo(dtype)
     unrounded = table.astype(np.float64) / factor + middle
@@ -81,7 +85,12 @@ def kmeans_vectors(
 
 
 def _centroids(
-    points: Floats, k: int, weights: NDArray[np.float32] | None, rng: np.random.Generator
+    points: Floats,
+    k: int,
+    weights: NDArray[np.float32] | None,
+    rng: np.random.Generator,
+    passes: int,
+    tolerance: float,
 ) -> tuple[NDArray[np.float32], float, NDArray[np.float32]]:
     """The middle and the factor that the kernels work with, and the centroids that they see."""
     size = max(_LEAST_SAMPLE, _SAMPLE_PER_CENTROID * k)
@@ -98,7 +107,7 @@ def _centroids(
     for _ in range(starts):
         seeds = kernels.seed(some, some_weights, middle, factor, rng.random((k, _TRIALS)))
         found, errors = kernels.lloyd(
-            some, some_weights, middle, factor, seeds, _REACH, _SAMPLE_PASSES, _TOLERANCE
+            some, some_weights, middle, factor, seeds, _REACH, _SAMPLE_PASSES, tolerance
         )
         if errors.sum() < least:
             table, least = found, errors.sum()
@@ -106,11 +115,9 @@ def _centroids(
     while size * _LARGEST_SAMPLE <= len(points):
         del some, some_weights
         some, some_weights = _sample(points, weights, far, size, rng)
-        table, _ = kernels.lloyd(
-            some, some_weights, middle, factor, table, _REACH, _SAMPLE_PASSES, _TOLERANCE
-        )
+        table, _ = kernels.lloyd(some, some_weights, middle, factor, table, _REACH, _SAMPLE_PASSES, tolerance)
         size *= _GROWTH
-    table, _ = kernels.lloyd(points, weights, middle, factor, table, _REACH, _LAST_PASSES, _TOLERANCE)
+    table, _ = kernels.lloyd(points, weights, middle, factor, table, _REACH, passes, tolerance)
     table, _ = kernels.lloyd(points, weights, middle, factor, table, 1, 1, 0)
     return middle, factor, table
 

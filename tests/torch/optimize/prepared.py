@@ -25,8 +25,11 @@ COMBINATIONS: dict[str, tuple[str, ...]] = {
     "weights": ("weights",),
     "learned": ("learned",),
     "prune and palettize": ("prune", "palettize"),
+    "prune, palettize, table of integers": ("prune", "table"),
     "prune and quantize": ("prune", "quantize"),
+    "palettize and quantize": ("palettize", "quantize"),
     "all": ("prune", "palettize", "weights"),
+    "all, and activations": ("prune", "palettize", "quantize"),
 }
 
 
@@ -37,8 +40,8 @@ def prepare(model: nn.Module, names: Sequence[str]) -> tuple[nn.Module, list[Any
         if name == "prune":
             optimizer: Any = MagnitudePruner(model, MagnitudePrunerConfig.from_dict({"global_config": PRUNE}))
             model = optimizer.prepare(inplace=True)
-        elif name in ("palettize", "noisy"):
-            mode = {"palett_mode": "gsm"} if name == "noisy" else {}
+        elif name in ("palettize", "noisy", "table"):
+            mode = {"noisy": {"palett_mode": "gsm"}, "table": {"lut_dtype": "i8"}}.get(name, {})
             config = DKMPalettizerConfig.from_dict({"global_config": {**PALETTIZE, **mode}})
             optimizer = DKMPalettizer(model, config)
             model = optimizer.prepare(inplace=True)

@@ -12,6 +12,7 @@ from torch import nn
 import mlpress as ct
 from mlpress.encoding import describe
 from mlpress.mil import Literal
+from mlpress.nn.metadata import encodings
 from mlpress.optimize.torch.palettization import (
     ModulePostTrainingPalettizerConfig,
     PostTrainingPalettizer,
@@ -28,6 +29,7 @@ from mlpress.optimize.torch.quantization import (
     ModuleLinearQuantizerConfig,
 )
 from tests.torch.converter.running import operations
+from tests.torch.optimize.prepared import finalize, prepare
 from tests.torch.optimize.training_loop import network, train
 
 
@@ -88,6 +90,35 @@ def test_a_listing_of_the_guide_ends_in_a_package(compress, expected: str, tmp_p
     (name,) = (feature.name for feature in loaded.get_spec().description.input)
     (found,) = loaded.predict({name: image.numpy()}).values()
     np.testing.assert_allclose(found, compressed(image).detach().numpy(), rtol=2e-2, atol=2e-3)
+
+
+@pytest.mark.parametrize("names", [("prune", "table"), ("prune", "palettize", "weights")], ids=str)
+def test_all_three_trained_together_end_in_a_package(names: tuple[str, ...], tmp_path: Path) -> None:
+    """The encoding that was trained is the encoding in the file: masks, indices and integers, bit for bit."""
+    model, optimizers = prepare(network(), names)
+    train(model, optimizers, steps=8)
+    final = finalize(model, optimizers).eval()
+    image = torch.randn(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    converted = ct.convert(
+        torch.jit.trace(final, image),
+        inputs=[ct.TensorType("image", shape=(1, 3, 6, 6))],
+        minimum_deployment_target=ct.target.iOS18,
+        compute_precision=ct.precision.FLOAT32,
+    )
+    converted.save(str(tmp_path / "all.mlpackage"))
+    loaded = ct.models.MLModel(str(tmp_path / "all.mlpackage"))
+    stored = {
+        constant.data.shape: constant.data
+        for constant in loaded.program.functions["main"].block.constants()
+        if not isinstance(constant.data, Literal)
+    }
+    trained = encodings(final.state_dict())
+    assert len(trained) == 3
+    for encoding in trained.values():
+        assert describe(encoding) == "sparse 60% · 2-bit palette · int8 table"
+        assert stored[encoding.shape] == encoding
+    (found,) = loaded.predict({"image": image.numpy()}).values()
+    np.testing.assert_allclose(found, final(image).detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("trace", [False, True])

@@ -201,7 +201,11 @@ def test_operations_left_out(scope: dict[str, object], places: str) -> None:
         assert "first.weight" not in described(optimizer.finalize())
 
 
-@pytest.mark.parametrize("inputs", [INPUTS[0], INPUTS, [2, 3, 6, 6], torch.Size([2, 3, 6, 6])], ids=type)
+@pytest.mark.parametrize(
+    "inputs",
+    [INPUTS[0], INPUTS, list(INPUTS), [2, 3, 6, 6], (2, 3, 6, 6), torch.Size([2, 3, 6, 6])],
+    ids=["tensor", "tuple", "list", "shape as list", "shape as tuple", "torch.Size"],
+)
 def test_example_inputs_in_every_form(inputs: object) -> None:
     model = quantizer(network()).prepare(example_inputs=inputs)
     assert isinstance(model, torch.fx.GraphModule)
@@ -284,6 +288,26 @@ def test_all_three_together_in_any_order(prepared: tuple[str, ...], activations:
     assert set(described(model).values()) == {"sparse 50% · 3-bit palette · int8 table"}
     check_decoded(model)
     torch.testing.assert_close(model.eval()(inputs), trained, rtol=0.05, atol=0.05)
+
+
+def test_a_batch_norm_that_stays_can_be_trained_again() -> None:
+    """Tables take in no batch norm: the one behind a palettized weight is left, and no longer frozen."""
+    model = network()
+    config = {"n_bits": 2, "weight_threshold": 100}
+    palettizer = DKMPalettizer(model, DKMPalettizerConfig.from_dict({"global_config": config}))
+    palettizer.prepare(inplace=True)
+    optimizer = quantizer(model, activation_dtype="float32", milestones=[0, 0, 1, 0])
+    optimizer.prepare(INPUTS, inplace=True)
+    norm = model[1]
+    train(model, [palettizer, optimizer], steps=2)
+    before = norm.running_mean.clone()
+    train(model, [palettizer, optimizer], steps=1, first=2)
+    assert torch.equal(norm.running_mean, before)
+    final = palettizer.finalize(optimizer.finalize(model, inplace=True), inplace=True)
+    assert isinstance(final[1], nn.BatchNorm2d)
+    assert not final[1]._forward_pre_hooks
+    final.train()(batch(9)[0])
+    assert not torch.equal(norm.running_mean, before)
 
 
 def test_ranges_of_one_process_can_be_asked_for() -> None:

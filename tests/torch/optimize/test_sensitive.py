@@ -94,6 +94,52 @@ def test_an_attention_module_is_palettized_as_its_name_says() -> None:
     assert found == {"self_attn.in_proj_weight": palette, "self_attn.out_proj.weight": palette}
 
 
+class Residual(nn.Module):
+    """Branches that meet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(16, 16), nn.Linear(16, 16)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs + self.second(torch.relu(inputs + self.first(inputs)))
+
+
+def encoder_and_decoder() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Transformer(16, 2, 1, 1, 32, dropout=0, batch_first=True)
+
+
+_DRAWN = torch.Generator().manual_seed(0)
+SHAPED = {
+    "residual": (Residual, [(torch.randn(4, 16, generator=_DRAWN),)], 2),
+    "encoder and decoder": (
+        encoder_and_decoder,
+        [(torch.randn(2, 5, 16, generator=_DRAWN), torch.randn(2, 4, 16, generator=_DRAWN))],
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "samples", "layers"), SHAPED.values(), ids=SHAPED)
+def test_models_that_are_no_chain_of_layers(make, samples, layers: int) -> None:
+    def loss(model: nn.Module, sample: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return model(*sample).square().mean()
+
+    model = make()
+    optimizer = palettizer(model, module_type_configs={"Linear": {"n_bits": 4}})
+    compressed = optimizer.compress(samples, loss, strict=True)
+    found = {
+        name: each for name, each in encodings(compressed.state_dict()).items() if "out_proj" not in name
+    }
+    assert len(found) == layers
+    for name, encoding in found.items():
+        np.testing.assert_array_equal(compressed.get_parameter(name).detach().numpy(), decode(encoding))
+    expected, outputs = model.eval()(*samples[0]), compressed.eval()(*samples[0])
+    assert (outputs - expected).square().mean() < 0.05 * expected.square().mean()
+
+
 def test_the_number_of_workers_changes_nothing() -> None:
     samples = [batch(index) for index in range(4)]
 

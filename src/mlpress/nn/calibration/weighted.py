@@ -18,8 +18,10 @@ from mlpress.recipe import Palettize, Quantize
 
 Array = npt.NDArray[Any]
 
-_STARTS = 5
-_FEW = 1 << 20  # distances
+# Sensitivities are uneven, so that optima differ more than those of plain k-means do.
+_STARTS = 8
+_FEW = 1 << 24  # distances
+_PASSES, _TOLERANCE = 100, 1e-5
 
 
 def palettize_weighted(
@@ -125,7 +127,10 @@ def _cluster(points: Array, weights: Array, size: int) -> Array:
     """Returns the best centroids of several starts, which cost little where points are few."""
     points = np.ascontiguousarray(points)
     starts = _STARTS if len(points) * size <= _FEW else 1
-    found = [kmeans_vectors(points, size, weights=weights, seed=seed) for seed in range(starts)]
+    found = [
+        kmeans_vectors(points, size, weights=weights, seed=seed, passes=_PASSES, tolerance=_TOLERANCE)
+        for seed in range(starts)
+    ]
     errors = [
         float((np.square(points - table[labels]).sum(axis=1, dtype=np.float64) * weights).sum())
         for table, labels in found

@@ -69,6 +69,8 @@ def _bake(stack: Stack, shared: list[Target]) -> bool:
     directly = stack.palettize is None or not stack.palettize.enabled
     for target in shared:
         remove(target.module, target.parameter)
+    if quantize is not None and quantize.fold is not None:
+        quantize.fold.release()
     if isinstance(encoding, Dense):
         return False
     if quantize is not None and quantize.enabled and quantize.fold is not None and directly:

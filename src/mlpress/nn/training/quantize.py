@@ -82,10 +82,25 @@ class BatchNormFold:
         self.norm: Any = norm
         self.axis = axis
 
-    def freeze(self) -> None:
-        """Makes the norm use its running statistics, and keep them, in training too."""
-        if _evaluate not in self.norm._forward_pre_hooks.values():
-            self.norm.register_forward_pre_hook(_evaluate)
+    def watch(self) -> None:
+        """Lets the norm be frozen from now on.
+
+        The hook is there before the first step and looks at an attribute, because compiled steps do not see
+        hooks that come later, but are compiled anew when an attribute changes.
+        """
+        if _evaluate_frozen not in self.norm._forward_pre_hooks.values():
+            self.norm.frozen = False
+            self.norm.register_forward_pre_hook(_evaluate_frozen)
+
+    def freeze(self, frozen: bool) -> None:
+        """Makes the norm use its running statistics, and keep them, in training too; or no longer."""
+        self.norm.frozen = frozen
+
+    def release(self) -> None:
+        """Leaves the norm as it was before `watch`."""
+        hooks = self.norm._forward_pre_hooks
+        for key in [key for key, hook in hooks.items() if hook is _evaluate_frozen]:
+            del hooks[key], self.norm.frozen
 
     def factors(self) -> Tensor:
         """Returns what the norm multiplies each channel by, [channels]; 1 for what would be 0."""
@@ -105,8 +120,9 @@ class BatchNormFold:
         return shifted if self.norm.bias is None else shifted + self.norm.bias
 
 
-def _evaluate(module: nn.Module, inputs: Any) -> None:
-    module.training = False
+def _evaluate_frozen(module: Any, inputs: Any) -> None:
+    if module.frozen:
+        module.training = False
 
 
 class Quantization(Technique):
@@ -148,8 +164,8 @@ class Quantization(Technique):
         milestones = self.options.milestones
         if milestones is not None:
             milestones.apply(self.steps, self.quantizer)
-            if self.fold is not None and milestones.came(milestones.freeze, self.steps):
-                self.fold.freeze()
+            if self.fold is not None:
+                self.fold.freeze(milestones.came(milestones.freeze, self.steps))
 
     def set_extra_state(self, state: Any) -> None:
         """Inverse of `get_extra_state`."""

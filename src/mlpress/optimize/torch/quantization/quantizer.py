@@ -18,6 +18,7 @@ from mlpress.nn.activations.units import Unit, units
 from mlpress.nn.devices import device_of, to_device
 from mlpress.nn.report import Report, rms_error
 from mlpress.nn.targets import CONVOLUTIONS, TRANSPOSED, Target
+from mlpress.nn.training.finish import stacks
 from mlpress.nn.training.quantize import BatchNormFold, Quantization
 from mlpress.nn.training.ranges import RangeObserver
 from mlpress.optimize.torch.quantization.quantization_config import (
@@ -75,6 +76,9 @@ class LinearQuantizer(Quantizer):
         if graph is not None and wanted:
             plan = self._plan(graph, inputs)
         self._prepare_weights(strict)
+        for _, stack in stacks(self._model):
+            if stack.quantize is not None and stack.quantize.fold is not None:
+                stack.quantize.fold.watch()
         if graph is not None and plan is not None:
             insert(graph, plan, make_quantizer)
             for module in graph.children():
