@@ -42,8 +42,9 @@ class Options:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        if self.workers < 1 or self.workers != int(self.workers):
-            raise RecipeError(f"workers is {self.workers!r}; it has to be a whole number, at least 1")
+        given: object = self.workers
+        if not isinstance(given, int) or given < 1:
+            raise RecipeError(f"workers is {given!r}; it has to be a whole number, at least 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,9 +223,9 @@ def test_an_error_in_a_users_function_comes_out_as_it_is(options: Options) -> No
         compress(several(), Recipe.of(custom), options)
 
 
-@pytest.mark.parametrize("workers", [0, -1])
-def test_at_least_one_worker(workers: int) -> None:
-    with pytest.raises(RecipeError, match=f"workers is {workers}"):
+@pytest.mark.parametrize("workers", [0, -1, "two"])
+def test_at_least_one_worker(workers: Any) -> None:
+    with pytest.raises(RecipeError, match=f"workers is {workers!r}"):
         Options(workers=workers)
 
 
