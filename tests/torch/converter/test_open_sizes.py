@@ -36,6 +36,10 @@ def _resized() -> Iterator[tuple[str, Function]]:
         "with corners in place",
         lambda x: F.interpolate(x, size=(x.shape[2] + 3, 40), mode="bilinear", align_corners=True),
     )
+    yield (
+        "along one axis to another size",
+        lambda x: F.interpolate(x.flatten(1, 2), size=3 * x.shape[3] // 2, mode="linear"),
+    )
     yield "along one axis", lambda x: F.interpolate(x.flatten(1, 2), scale_factor=1.3, mode="linear")
 
 
@@ -50,6 +54,10 @@ FUNCTIONS: dict[str, Function] = {
     "positions": lambda x: x + torch.arange(x.shape[3]) / x.shape[3],
     "buckets of positions": lambda x: x + (7.3 * torch.log(torch.arange(x.shape[3]) + 1.0)).long(),
     "a triangle": torch.tril,
+    "above a diagonal": lambda x: (x @ x.mT).masked_fill(
+        torch.ones(x.shape[2], x.shape[2]).triu(1).bool(), 0.5
+    ),
+    "uneven parts": lambda x: torch.cat(x.tensor_split(3, 2)[::-1], 2),
     "a roll": lambda x: torch.roll(x, (1, 2), (2, 3)),
     "a pool": lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True),
     "a pool with dilation": lambda x: F.max_pool2d(x, 3, 2, 1, dilation=2),

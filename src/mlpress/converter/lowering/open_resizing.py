@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import torch
 
 from mlpress.converter.lowering.context import Context
+from mlpress.converter.lowering.counting import count
 from mlpress.converter.lowering.errors import LoweringError
 from mlpress.converter.lowering.sizes import Size
 from mlpress.mil import Value
@@ -70,9 +70,3 @@ def _weighted(context: Context, x: Value, axis: int, places: Value) -> Value:
     perm[axis], perm[-1] = perm[-1], perm[axis]
     product = context.op("matmul", x=context.transpose(x, perm), y=weights, transpose_y=True)
     return context.transpose(product, perm)
-
-
-def count(context: Context, size: Size) -> Value:
-    """Returns 0, 1, ... before `size` as floats."""
-    fake = context.expected.new_empty((size,), dtype=torch.float32)
-    return context.typed("range_1d", fake, start=np.float32(0), end=context.floats(size), step=np.float32(1))

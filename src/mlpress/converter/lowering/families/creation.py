@@ -11,8 +11,8 @@ import torch
 
 from mlpress import bits
 from mlpress.converter.lowering.context import Context, Operand
+from mlpress.converter.lowering.counting import count
 from mlpress.converter.lowering.errors import LoweringError
-from mlpress.converter.lowering.open_resizing import count
 from mlpress.converter.lowering.registry import Function, lowers
 from mlpress.converter.lowering.sizes import Size, known
 from mlpress.converter.lowering.values import program_dtype

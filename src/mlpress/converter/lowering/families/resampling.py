@@ -149,9 +149,11 @@ def _bilinear(context: Context, x: Value, align_corners: bool, axes: Sequence[_A
     if None not in factors:
         return _upsampled(context, "upsample_bilinear", x, factors, align_corners=align_corners)
     if context.opset >= Opset.CoreML7:
-        shape = context.sizes.vector([height.new, width.new])
+        wanted = [height.new, width.new]
+        fake = context.fake(x).new_empty([*context.shape(x)[:2], *wanted])
+        operands = {"shape": context.sizes.vector(wanted), "resized_dims": np.uint32(2)}
         modes = {"interpolation_mode": "LINEAR", "sampling_mode": mode}
-        return context.result("resize", x=x, shape=shape, resized_dims=np.uint32(2), **modes)
+        return context.typed("resize", fake, x=x, **operands, **modes)
     for index, axis in enumerate(axes, start=2):
         x = resize_open_axis(context, x, index, axis.new, "linear", align_corners, axis.factor)
     return x
