@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 from mlpress.mil import Block, Constant, Operation, TensorType, Value
@@ -26,28 +26,22 @@ def angles_of_positions(block: Block) -> set[Operation]:
 
     Float16 tells integers apart up to 2048 only: beyond, the angles of rotary embeddings are off by radians.
     """
-    makers = {
-        value: node for node in block.operations if isinstance(node, Operation) for value in node.outputs
-    }
-    constants = {node.output for node in block.operations if isinstance(node, Constant)}
-    found: set[Operation] = set()
-    for node in block.operations:
-        if isinstance(node, Operation) and node.type in ("sin", "cos"):
-            part = _from_integers(node, makers, constants)
-            found |= part or set()
-    return found
+    return _chains(block, lambda node: node.type in ("sin", "cos"))
 
 
 def integers_of_integers(block: Block) -> set[Operation]:
-    """Returns what computes integers, such as sizes, from integers by way of floats."""
-    makers = {
-        value: node for node in block.operations if isinstance(node, Operation) for value in node.outputs
-    }
+    """Returns what computes integers, such as buckets of positions, from integers by way of floats."""
+    return _chains(block, lambda node: node.type == "cast" and not _is_float(node.outputs[0]))
+
+
+def _chains(block: Block, is_last: Callable[[Operation], bool]) -> set[Operation]:
+    """Returns the operations that chosen ones are computed by from integers, these included."""
+    operations = [node for node in block.operations if isinstance(node, Operation)]
+    makers = {value: node for node in operations for value in node.outputs}
     constants = {node.output for node in block.operations if isinstance(node, Constant)}
     found: set[Operation] = set()
-    for node in block.operations:
-        if isinstance(node, Operation) and node.type == "cast" and not _is_float(node.outputs[0]):
-            found |= _from_integers(node, makers, constants) or set()
+    for node in filter(is_last, operations):
+        found |= _from_integers(node, makers, constants) or set()
     return found
 
 
@@ -60,11 +54,12 @@ def numbers_of_sizes(block: Block) -> set[Operation]:
         if not isinstance(node, Operation):
             continue
         operands = set(_values(node)) - known
-        if node.type == "shape" or (operands and operands <= sizes and node.type in _OF_SIZES):
+        if node.type == "shape":
             sizes |= set(node.outputs)
-            found |= (
-                {node} if any(map(_is_float, (*operands, *node.outputs))) and node.type != "shape" else set()
-            )
+        elif operands and operands <= sizes and node.type in _OF_SIZES:
+            sizes |= set(node.outputs)
+            if any(map(_is_float, (*operands, *node.outputs))):
+                found.add(node)
     return found
 
 
