@@ -18,7 +18,7 @@ from rich.table import Table
 from mlpress.kernels import backend
 from mlpress.version import __version__
 
-_WIDTH = 160
+_WIDTH = 190
 """Columns, also where the output is no terminal."""
 
 
