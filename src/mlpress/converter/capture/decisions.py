@@ -26,7 +26,7 @@ def check_decisions(program: ExportedProgram, inputs: Sequence[Input], asked: As
     """Checks that the model's own code takes each decision in one way for all sizes that were asked for.
 
     A branch or an ``int()`` in it is taken as it is for the example, so that the graph would be wrong for
-    sizes for which it goes the other way. Decisions inside of torch are about sizes that it refuses.
+    sizes for which it goes the other way. Those inside of torch, mostly about sizes it refuses, are not seen.
 
     Raises:
         SpecializedDimensionError: It decides differently for some.
