@@ -7,18 +7,15 @@
 
 namespace mlpress {
 
-struct Codes {
-  const uint8_t* codes;
-  float scale, zero;
-};
-
-// How numbers become codes: round(number / scale) + zero, within low..high.
-struct CodeTarget {
-  float scale, zero, low, high;
+// A sum of two numbers that are held as codes. All is in steps of the result's codes.
+struct CodeSum {
+  float x_scale, x_zero;   // the first is (code - x_zero) * x_scale
+  float y_scale, y_shift;  // the second is code * y_scale + y_shift
+  float low, high, zero;   // the sum is cut off at low and high and rounded; its code is so much more
 };
 
 struct CodesTable {
-  void (*add)(Codes x, Codes y, int64_t count, CodeTarget target, uint8_t* out);
+  void (*add)(const uint8_t* x, const uint8_t* y, int64_t count, CodeSum sum, uint8_t* out);
 };
 
 }  // namespace mlpress

@@ -30,16 +30,27 @@ constexpr int kTileRows = 2, kTileLanes = 1;
 constexpr int kWideTileRows = 2, kWideTileLanes = 1;
 #endif
 
+// a * b + c, rounded once as far as it matters: without an instruction for it, the sum is rounded to double precision first.
+#if defined(MLPRESS_AVX2)
+static inline Lanes fused(Lanes a, Lanes b, Lanes c) { return fma(a, b, c); }
+#else
+static inline Lanes fused(Lanes a, Lanes b, Lanes c) {
+  Lanes r;
+  for (int i = 0; i < kLanes; ++i) r.v[i] = static_cast<float>(static_cast<double>(a.v[i]) * b.v[i] + c.v[i]);
+  return r;
+}
+#endif
+
 // Asks for what will be read or written soon; `far` for the second-level cache.
 #if defined(__GNUC__)
-static inline void prefetch(const float* p) { __builtin_prefetch(p); }
-static inline void prefetch_far(const float* p) { __builtin_prefetch(p, 0, 2); }
+static inline void prefetch(const void* p) { __builtin_prefetch(p); }
+static inline void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }
 #elif defined(MLPRESS_X86)
-static inline void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
-static inline void prefetch_far(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
+static inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+static inline void prefetch_far(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 #else
-static inline void prefetch(const float*) {}
-static inline void prefetch_far(const float*) {}
+static inline void prefetch(const void*) {}
+static inline void prefetch_far(const void*) {}
 #endif
 
 }  // namespace MLPRESS_ISA

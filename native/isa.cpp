@@ -58,8 +58,8 @@ Isa probe() {
   if ((state & 0x6) != 0x6) return Isa::baseline;
   const Registers seven = cpuid(7, 0);
   if (!all(seven.b, bit(3) | bit(5) | bit(8))) return Isa::baseline;  // BMI1, AVX2, BMI2
-  // AVX512 F, DQ, BW, VL, and VBMI
-  const bool wide = all(seven.b, bit(16) | bit(17) | bit(30) | bit(31)) && all(seven.c, bit(1));
+  // AVX512 F, DQ, BW, VL, VBMI and VNNI
+  const bool wide = all(seven.b, bit(16) | bit(17) | bit(30) | bit(31)) && all(seven.c, bit(1) | bit(11));
   return wide && (state & 0xe6) == 0xe6 ? Isa::avx512 : Isa::avx2;
 }
 

@@ -21,7 +21,7 @@
 #define MLPRESS_AVX2 1
 #endif
 #if defined(MLPRESS_LEVEL_AVX512)
-#define MLPRESS_AVX512 1  // F, BW, VL, DQ and VBMI
+#define MLPRESS_AVX512 1  // F, BW, VL, DQ, VBMI and VNNI
 #endif
 
 namespace mlpress {

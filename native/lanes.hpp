@@ -53,6 +53,7 @@ static inline Lanes clamp(Lanes a, Lanes low, Lanes high) {
   return {_mm512_min_ps(_mm512_max_ps(a.v, low.v), high.v)};
 }
 static inline Lanes larger(Lanes a, Lanes b) { return {_mm512_max_ps(a.v, b.v)}; }
+static inline Lanes smaller(Lanes a, Lanes b) { return {_mm512_min_ps(a.v, b.v)}; }
 static inline Lanes round(Lanes a) {
   return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
@@ -111,6 +112,7 @@ static inline Lanes clamp(Lanes x, Lanes low, Lanes high) {
   return {_mm256_min_ps(_mm256_max_ps(x.a, low.a), high.a), _mm256_min_ps(_mm256_max_ps(x.b, low.b), high.b)};
 }
 static inline Lanes larger(Lanes x, Lanes y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
+static inline Lanes smaller(Lanes x, Lanes y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
 static inline Lanes round(Lanes x) {
   constexpr int mode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
   return {_mm256_round_ps(x.a, mode), _mm256_round_ps(x.b, mode)};
@@ -155,6 +157,7 @@ static inline Lanes operator-(Lanes a, Lanes b) { MLPRESS_EACH_LANE(a.v[i] - b.v
 static inline Lanes operator*(Lanes a, Lanes b) { MLPRESS_EACH_LANE(a.v[i] * b.v[i]) }
 static inline Lanes operator/(Lanes a, Lanes b) { MLPRESS_EACH_LANE(a.v[i] / b.v[i]) }
 static inline Lanes larger(Lanes a, Lanes b) { MLPRESS_EACH_LANE(a.v[i] > b.v[i] ? a.v[i] : b.v[i]) }
+static inline Lanes smaller(Lanes a, Lanes b) { MLPRESS_EACH_LANE(a.v[i] < b.v[i] ? a.v[i] : b.v[i]) }
 // NaN becomes the lower bound.
 static inline Lanes clamp(Lanes a, Lanes low, Lanes high) {
   const Lanes raised = larger(a, low);

@@ -7,6 +7,7 @@ namespace nb = nanobind;
 namespace mlpress {
 void bind_packing(nb::module_& m);
 void bind_codes(nb::module_& m);
+void bind_code_conv(nb::module_& m);
 void bind_compare(nb::module_& m);
 void bind_conv(nb::module_& m);
 void bind_kmeans(nb::module_& m);
@@ -24,6 +25,7 @@ NB_MODULE(_native, m) {
   m.def("use_isa", [](int level) { return mlpress::use_isa(static_cast<mlpress::Isa>(level)); }, nb::arg("level"));
   mlpress::bind_packing(m);
   mlpress::bind_codes(m);
+  mlpress::bind_code_conv(m);
   mlpress::bind_compare(m);
   mlpress::bind_conv(m);
   mlpress::bind_kmeans(m);

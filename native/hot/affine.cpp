@@ -1,5 +1,6 @@
 #include "affine.hpp"
 
+#include "code_lanes.hpp"
 #include "floats.hpp"
 
 namespace mlpress {
@@ -76,11 +77,7 @@ void quantize_row(const Bits* row, int64_t length, float scale, float zero, floa
     const Lanes x = load_some(row + i, count), quotient = x / divisor;
     const Lanes step = nearest ? nearest_code<Bits>(x, quotient, divisor, bottom, top).code
                                : round(clamp(Floats<Bits>::rounded(quotient), bottom, top));
-    const Lanes code = step + shift;
-    if (count == kLanes) return store_bytes(codes + i, code);
-    uint8_t padded[kLanes];
-    store_bytes(padded, code);
-    memcpy(codes + i, padded, static_cast<size_t>(count));
+    store_codes(codes + i, step + shift, count);
   });
 }
 

@@ -1,33 +1,21 @@
 #include "codes.hpp"
 
+#include "code_lanes.hpp"
 #include "floats.hpp"
+#include "fma.hpp"
 
 namespace mlpress {
 namespace MLPRESS_ISA {
 namespace {
 
-// Sixteen numbers of which `count` are there.
-Lanes numbers(const uint8_t* codes, int count, Lanes scale, Lanes zero) {
-  uint8_t padded[kLanes] = {};
-  if (count < kLanes) {
-    memcpy(padded, codes, static_cast<size_t>(count));
-    codes = padded;
-  }
-  return (load_u8(codes) - zero) * scale;
-}
-
-void add(Codes x, Codes y, int64_t count, CodeTarget target, uint8_t* out) {
-  const Lanes x_scale = all(x.scale), x_zero = all(x.zero), y_scale = all(y.scale), y_zero = all(y.zero);
+void add(const uint8_t* x, const uint8_t* y, int64_t count, CodeSum sum, uint8_t* out) {
+  const Lanes x_scale = all(sum.x_scale), x_zero = all(sum.x_zero), y_scale = all(sum.y_scale), y_shift = all(sum.y_shift);
   // What is cut off before it is rounded is cut off at whole numbers, so that the order makes no difference.
-  const Lanes scale = all(target.scale), zero = all(target.zero);
-  const Lanes least = all(target.low - target.zero), most = all(target.high - target.zero);
+  const Lanes low = all(sum.low), high = all(sum.high), zero = all(sum.zero);
   each_step(count, [=](int64_t i, int some) {
-    const Lanes total = numbers(x.codes + i, some, x_scale, x_zero) + numbers(y.codes + i, some, y_scale, y_zero);
-    const Lanes code = round(clamp(total / scale, least, most)) + zero;
-    if (some == kLanes) return store_bytes(out + i, code);
-    uint8_t padded[kLanes];
-    store_bytes(padded, code);
-    memcpy(out + i, padded, static_cast<size_t>(some));
+    const Lanes second = fused(load_codes(y + i, some), y_scale, y_shift);
+    const Lanes total = fused(load_codes(x + i, some) - x_zero, x_scale, second);
+    store_codes(out + i, round(clamp(total, low, high)) + zero, some);
   });
 }
 

@@ -13,7 +13,7 @@ from mlpress.kernels.reference.codes import Codes, Target
 def add(x: Codes, y: Codes, target: Target, out: NDArray[np.uint8]) -> None:
     """Writes the codes of the sums of what `x` and `y` stand for, of the same shape, to `out`.
 
-    The arithmetic is float32, a rounding a step.
+    The arithmetic is float32, in steps of the result: a product and a sum are rounded once.
 
     Raises:
         ValueError: The shapes differ, or an array is not C-contiguous uint8.
@@ -27,9 +27,9 @@ def add(x: Codes, y: Codes, target: Target, out: NDArray[np.uint8]) -> None:
         out[...] = reference.add(x, y, target)
         return
     native.add_codes(
-        *(x.codes.reshape(-1), x.scale, x.zero),
-        *(y.codes.reshape(-1), y.scale, y.zero),
-        *(target.scale, target.zero, target.low, target.high),
+        *(x.codes.reshape(-1), x.steps(target.scale)[0], x.zero),
+        *(y.codes.reshape(-1), *y.steps(target.scale)),
+        *(target.zero, target.low, target.high),
         out.reshape(-1),
     )
 

@@ -32,9 +32,11 @@ def test_sums_are_rounded_once(size, inputs, scale, grid, seed):
     out = np.empty(size, np.uint8)
     codes.add(Codes(x, x_scale, x_zero), Codes(y, y_scale, y_zero), Target(scale, zero, low, high), out)
 
-    numbers = (x.astype(np.float32) - np.float32(x_zero)) * np.float32(x_scale)
-    numbers = numbers + (y.astype(np.float32) - np.float32(y_zero)) * np.float32(y_scale)
-    expected = np.clip(np.rint(numbers / np.float32(scale)) + zero, low, high)
+    # In steps of the result; a product and a sum are rounded once.
+    x_step, y_step = np.float32(x_scale / scale), np.float32(y_scale / scale)
+    second = (y * np.float64(y_step) - np.float32(y_zero * y_step)).astype(np.float32)
+    total = ((x.astype(np.float64) - x_zero) * x_step + second).astype(np.float32)
+    expected = np.clip(np.rint(total) + zero, low, high)
     np.testing.assert_array_equal(out, expected.astype(np.uint8))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,10 @@ class Codes:
     scale: float
     zero: int
 
-    def numbers(self) -> NDArray[np.float32]:
-        """Returns what the codes stand for."""
-        return (self.codes.astype(np.float32) - np.float32(self.zero)) * np.float32(self.scale)
+    def steps(self, of: float) -> tuple[float, float]:
+        """Returns (scale, shift): what codes stand for, in steps of `of`, is ``code * scale + shift``."""
+        scale = np.float32(self.scale / of)
+        return float(scale), float(-self.zero * scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,16 @@ class Target:
     low: int
     high: int
 
-    def codes(self, numbers: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Returns the codes of `numbers`."""
-        steps = np.rint(numbers / np.float32(self.scale)) + np.float32(self.zero)
-        codes: NDArray[np.uint8] = steps.clip(self.low, self.high).astype(np.uint8)
-        return codes
-
 
 def add(x: Codes, y: Codes, target: Target) -> NDArray[np.uint8]:
     """Returns the codes of the sums of what `x` and `y` stand for."""
-    return target.codes(x.numbers() + y.numbers())
+    scale, _ = x.steps(target.scale)
+    total = fused(x.codes.astype(np.float32) - x.zero, scale, fused(y.codes, *y.steps(target.scale)))
+    codes: NDArray[np.uint8] = (np.rint(total) + target.zero).clip(target.low, target.high).astype(np.uint8)
+    return codes
+
+
+def fused(a: NDArray[Any], b: NDArray[Any] | float, c: NDArray[Any] | float) -> NDArray[np.float32]:
+    """Returns float32 ``a * b + c``, rounded once as far as it matters: to float64 first."""
+    factors: NDArray[np.float32] = (a.astype(np.float64) * b + c).astype(np.float32)
+    return factors
