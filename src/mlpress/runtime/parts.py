@@ -67,6 +67,10 @@ class Parts:
         self._root.add_module(path, module)
         return path
 
+    def module(self, node: fx.Node) -> nn.Module | None:
+        """Returns the module that `node` calls, or None if it does something else."""
+        return self._root.get_submodule(str(node.target)) if node.op == "call_module" else None
+
     def constant(self, node: fx.Node) -> Tensor | None:
         """Returns the constant that `node` reads, decoded, or None if it does something else."""
         if node.op != "get_attr":

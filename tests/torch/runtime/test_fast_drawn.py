@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import fx
 
 from mlpress import RunOptions
-from mlpress.kernels import encoded
+from mlpress.kernels import code_conv, encoded
 from mlpress.mil import Program
 from mlpress.runtime.build import build
 from mlpress.runtime.fast.opaque import Opaque
@@ -40,9 +40,12 @@ def test_results_are_those_of_exact_arithmetic(draw: Callable[[int], tuple[Progr
     program, numbers = draw(seed)
     x = torch.from_numpy(numbers.astype(np.float32))
     function = program.functions["main"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoded, "is_fast", lambda: True)
-        graphs = [build("main", function, RunOptions(weights=weights)) for weights in ("decoded", "encoded")]
+    graphs = []
+    for own_kernels in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            for kernel in (encoded, code_conv):
+                patch.setattr(kernel, "is_fast", lambda own_kernels=own_kernels: own_kernels)
+            graphs += [build("main", function, RunOptions(weights=how)) for how in ("decoded", "encoded")]
     with torch.no_grad():
         exact = build("main", function, RunOptions(kernels="exact"))(x)
         results = [Telling(graph).run(x) for graph in graphs]

@@ -1,4 +1,4 @@
-"""Functions of each element that oneDNN applies to sums before it stores them."""
+"""Functions of each element that kernels apply to sums before they store them, by oneDNN's names."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """Quantized values of a graph as 8-bit codes.
 
-Operations `quantize` and `dequantize` of whole tensors become operations on uint8 codes, which oneDNN takes,
-whatever integers the program has.
+Operations `quantize` and `dequantize` of whole tensors become operations on uint8 codes, which the kernels
+take, whatever integers the program has.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from torch import fx
@@ -22,10 +22,11 @@ _KEEP_SIGNS: Final = ("max_pool", "avg_pool", "reshape", "transpose", "expand_di
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """Codes that a node holds, and what they stand for where they are used."""
+    """Codes that a node holds, what they stand for where they are used, and their shape (None: unknown)."""
 
     node: fx.Node
     grid: Grid
+    shape: tuple[int | None, ...]
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class CodedValues:
             self.grids[new] = self.grids.pop(last)
             for node, coded in self.coded.items():
                 if coded.node is last:
-                    self.coded[node] = Coded(new, coded.grid)
+                    self.coded[node] = replace(coded, node=new)
         take_place(self.graph, last, new)
 
 
@@ -81,7 +82,8 @@ def _use_codes(values: CodedValues, node: fx.Node) -> None:
     for user, (scale, zero) in zip(users, known[1:], strict=True):
         with graph.inserting_before(user):
             plain = graph.call_function(codes.dequantize, (quantized, scale, zero + shift))
-        values.coded[plain] = Coded(quantized, Grid(scale, zero + shift, grid.low, grid.high))
+        meant = Grid(scale, zero + shift, grid.low, grid.high)
+        values.coded[plain] = Coded(quantized, meant, user.meta["value"].type.shape)
         take_place(graph, user, plain)
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from math import prod
 from typing import Final
 
-import torch
 from torch import Tensor, fx
 
 from mlpress.kernels import encoded
@@ -17,6 +14,7 @@ from mlpress.mil import TensorType
 from mlpress.runtime.fast.nodes import argument, encoding_of, is_product, kind, take_place
 from mlpress.runtime.fast.opaque import Opaque
 from mlpress.runtime.fast.packed_weight import packed_weight
+from mlpress.runtime.fast.threads import share
 from mlpress.runtime.parts import Parts
 
 _LEAST_SHARE: Final = 1 << 20
@@ -37,7 +35,7 @@ class EncodedLinear(Opaque):
         self._weight = weight
         self._bias = None if bias is None else bias.detach().numpy()
 
-    def run(self, x: Tensor) -> Tensor:
+    def run(self, x: Tensor, *_: Tensor) -> Tensor:
         """Returns float32 [..., features out] of float32 [..., features in]."""
         if x.requires_grad:
             x = x.detach()
@@ -48,36 +46,25 @@ class EncodedLinear(Opaque):
         encoded.linear(rows.numpy(), self._weight, self._bias, result.numpy(), self._share)
         return result if x.dim() == 2 else result.reshape(*x.shape[:-1], n)
 
-    def like(self, x: Tensor) -> Tensor:
+    def like(self, x: Tensor, *_: Tensor) -> Tensor:
         """Returns rows side by side."""
         return x.new_empty((*x.shape[:-1], self._weight.shape[0]))
 
     def _share(self, work: Callable[[int, int], None]) -> None:
         n, k = self._weight.shape
-        count = min(torch.get_num_threads(), max(1, n * k // _LEAST_SHARE))
-        if count == 1:
-            return work(0, n)
-        ends = [n * part // count for part in range(count + 1)]
-        for _ in _threads().map(work, ends[:-1], ends[1:]):
-            pass
-        return None
+        share(work, n, n * k // _LEAST_SHARE)
 
 
 class EncodedConv(EncodedLinear):
     """The same for channels on axis 1."""
 
-    def run(self, x: Tensor) -> Tensor:
+    def run(self, x: Tensor, *_: Tensor) -> Tensor:
         """Returns float32 [n, channels out, *spatial] of float32 [n, channels in, *spatial]."""
         return super().run(x.movedim(1, -1)).movedim(-1, 1)
 
-    def like(self, x: Tensor) -> Tensor:
+    def like(self, x: Tensor, *_: Tensor) -> Tensor:
         """Returns an image with channels last."""
         return super().like(x.movedim(1, -1)).movedim(-1, 1)
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="mlpress")
 
 
 def keep_linear_encoded(graph: fx.Graph, parts: Parts, node: fx.Node) -> None:

@@ -24,7 +24,7 @@ class EncodedRows(Opaque):
         super().__init__()
         self._weight = weight
 
-    def run(self, x: Tensor) -> Tensor:
+    def run(self, x: Tensor, *_: Tensor) -> Tensor:
         """Returns float32 of the shape of the indices `x` and then that of a row."""
         count = self._weight.shape[0]
         flat = x.reshape(-1).long().numpy()
@@ -35,7 +35,7 @@ class EncodedRows(Opaque):
         values = torch.from_numpy(decode(rows).astype(np.float32))
         return values.reshape(*x.shape, *self._weight.shape[1:])
 
-    def like(self, x: Tensor) -> Tensor:
+    def like(self, x: Tensor, *_: Tensor) -> Tensor:
         """Returns the rows in order."""
         return x.new_empty((*x.shape, *self._weight.shape[1:]), dtype=torch.float32)
 

@@ -13,25 +13,25 @@ from mlpress.runtime.native_ops import define
 
 
 class Opaque(nn.Module):
-    """A module from one tensor to one."""
+    """A module from tensors to one."""
 
     def __init__(self) -> None:
         super().__init__()
         self._number = secrets.randbits(62)  # torch keeps compiled code on disk: no process may use it twice
         _MODULES[self._number] = self
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *more: Tensor) -> Tensor:
         """Returns what `run` does."""
         if torch.compiler.is_compiling():
-            result: Tensor = _CALL(x, self._number)
+            result: Tensor = _CALL([x, *more], self._number)
             return result
-        return self.run(x)
+        return self.run(x, *more)
 
-    def run(self, x: Tensor) -> Tensor:
+    def run(self, x: Tensor, *more: Tensor) -> Tensor:
         """Computes the result."""
         raise NotImplementedError
 
-    def like(self, x: Tensor) -> Tensor:
+    def like(self, x: Tensor, *_: Tensor) -> Tensor:
         """Returns an empty tensor with the shape, the type and the layout of the result."""
         raise NotImplementedError
 
@@ -40,8 +40,8 @@ _MODULES: Final[WeakValueDictionary[int, Opaque]] = WeakValueDictionary()
 
 _CALL: Final[Any] = define(
     "opaque",
-    "Tensor x, int number",
-    lambda x, number: _MODULES[number].run(x),
-    lambda x, number: _MODULES[number].like(x),
+    "Tensor[] inputs, int number",
+    lambda inputs, number: _MODULES[number].run(*inputs),
+    lambda inputs, number: _MODULES[number].like(*inputs),
     torch.Tag.needs_fixed_stride_order,
 )
