@@ -30,8 +30,12 @@ def main() -> None:
     print("ready", file=answers, flush=True)
     sys.stdin.readline()
     wall, cpu = time.perf_counter(), time.process_time()
-    run(cast(Library, library), job, Path(source), Path(destination))
-    times = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    compression = run(cast(Library, library), job, Path(source), Path(destination))
+    times = {
+        "wall": time.perf_counter() - wall,
+        "cpu": time.process_time() - cpu,
+        "compression": compression,
+    }
     print(json.dumps(times), file=answers, flush=True)
 
 

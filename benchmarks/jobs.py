@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -43,20 +44,24 @@ class Job:
     after: Job | None = None
 
 
-def run(library: Library, job: Job, source: Path, destination: Path) -> None:
-    """Does a job with one of the libraries."""
+def run(library: Library, job: Job, source: Path, destination: Path) -> float:
+    """Does a job with one of the libraries; returns the seconds between loading and saving."""
     models = import_module(f"{library}.models")
     if job.recipe:
         mlpress = import_module("mlpress")
-        mlpress.compress(source, mlpress.Recipe.from_dict(job.recipe)).model.save(destination)
-        return
-    coreml = import_module(f"{library}.optimize.coreml")
-    model = models.MLModel(str(source), skip_model_load=True)
-    for index, call in enumerate(job.calls):
-        config = coreml.OptimizationConfig(global_config=getattr(coreml, call.config)(**call.arguments))
-        joint = index > 0 or job.after is not None
-        model = getattr(coreml, call.function)(model, config, joint_compression=joint)
+        start = time.perf_counter()
+        model = mlpress.compress(source, mlpress.Recipe.from_dict(job.recipe)).model
+    else:
+        coreml = import_module(f"{library}.optimize.coreml")
+        model = models.MLModel(str(source), skip_model_load=True)
+        start = time.perf_counter()
+        for index, call in enumerate(job.calls):
+            config = coreml.OptimizationConfig(global_config=getattr(coreml, call.config)(**call.arguments))
+            joint = index > 0 or job.after is not None
+            model = getattr(coreml, call.function)(model, config, joint_compression=joint)
+    seconds = time.perf_counter() - start
     model.save(str(destination))
+    return seconds
 
 
 def palettize(nbits: int, **arguments: Any) -> Call:

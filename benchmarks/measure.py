@@ -29,11 +29,13 @@ class Run:
         cpu: Seconds of processor time of all its threads.
         memory: Most bytes of private memory during the job above what the loaded interpreter had before it;
             mapped files are not counted. None where the system does not tell.
+        compression: Seconds of `wall` between loading and saving; None for jobs that do something else.
     """
 
     wall: float
     cpu: float
     memory: int | None
+    compression: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,11 @@ class Runs:
     def cpu(self) -> float:
         """Median seconds of processor time."""
         return median(run.cpu for run in self.runs)
+
+    @property
+    def compression(self) -> float:
+        """Median seconds between loading and saving, of jobs that compress."""
+        return median(run.compression for run in self.runs if run.compression is not None)
 
     @property
     def memory(self) -> int | None:
