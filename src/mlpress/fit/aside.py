@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import mmap
+import tempfile
 from typing import Any, Final
 
+import numpy as np
 import numpy.typing as npt
 
 from mlpress.bits import Spool, Tensor
@@ -29,6 +33,17 @@ def array_aside(array: Array, weights: int) -> Array:
     if array.nbytes < _least(weights):
         return array
     return Spool().store(Tensor.from_numpy(array)).numpy()
+
+
+def empty_aside(shape: tuple[int, ...], dtype: npt.DTypeLike, weights: int) -> Array:
+    """Returns an array to be filled, in a file if it has half a byte or more for each of so many weights."""
+    size = math.prod(shape)
+    nbytes = size * np.dtype(dtype).itemsize
+    if nbytes < _least(weights):
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile() as file:
+        file.truncate(nbytes)
+        return np.frombuffer(mmap.mmap(file.fileno(), nbytes), dtype, size).reshape(shape)
 
 
 def _least(weights: int) -> int:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mlpress import kernels
 from mlpress.bits import DType, Tensor
 from mlpress.encoding import Blocks, Dense, Encoding, Scatter, Sparse, decode_rows, size_of, to_vectors
-from mlpress.fit.aside import array_aside
+from mlpress.fit.aside import array_aside, empty_aside
 from mlpress.fit.prune import mask_of_vectors, packed_bits
 from mlpress.fit.tables import Rows
 
@@ -128,7 +128,7 @@ class Groups:
             counts = np.full(self.blocks.count, each, np.int64)
         else:
             counts = self._counts(mask)
-        found = np.empty((counts.sum(), *vector), source.dtype.storage)
+        found = empty_aside((int(counts.sum()), *vector), source.dtype.storage, size_of(source))
         ends = np.cumsum(counts) - counts
         for cut in self._cuts():
             dense = cut.groups._all_rows(decode_rows(source, cut.start, cut.stop))
@@ -137,11 +137,11 @@ class Groups:
                 some = row[chosen]
                 found[ends[group] : ends[group] + len(some)] = some
                 ends[group] += len(some)
-        return np.split(array_aside(found, size_of(source)), np.cumsum(counts)[:-1])
+        return np.split(found, np.cumsum(counts)[:-1])
 
     def _put_in_order(self, indices: Rows, mask: Tensor) -> npt.NDArray[np.uint8]:
         """Returns the indices of all groups in the order of the weight."""
-        found = np.empty(sum(len(row) for row in indices), np.uint8)
+        found = empty_aside((sum(len(row) for row in indices),), np.uint8, mask.size)
         end = 0
         ends = np.zeros(self.blocks.count, np.int64)
         for cut in self._cuts():

@@ -95,6 +95,7 @@ STEPS = {
     "prune a little and palettize": [LITTLE, PALETTIZE],
     "prune a little and palettize in groups of inputs": [LITTLE, BY_INPUTS],
     "prune a little, palettize and quantize": [LITTLE, PALETTIZE, INT8],
+    "prune a little, palettize in groups of inputs and quantize": [LITTLE, BY_INPUTS, INT8],
     "prune a little and quantize blocks": [LITTLE, INT4_BLOCKS],
     "prune half and palettize by scales in groups of inputs": [HALF, SCALED_BY_INPUTS],
     "prune blocks and palettize by scales in groups of inputs": [BLOCKS_OF_INPUTS, SCALED_BY_INPUTS],
