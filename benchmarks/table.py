@@ -35,6 +35,7 @@ class Row:
         target: What it should reach, or None for a figure that is only shown.
         sense: Whether the figure should be at least or at most the target.
         note: Whatever else is worth knowing.
+        error: Standard error of the figure; 0 where it is not known.
     """
 
     topic: str
@@ -45,6 +46,7 @@ class Row:
     target: float | None
     sense: Literal["at least", "at most"] = "at most"
     note: str = ""
+    error: float = 0.0
 
     @property
     def reached(self) -> bool | None:
@@ -53,6 +55,11 @@ class Row:
             return None
         figure = round(self.figure, 3)
         return figure >= self.target if self.sense == "at least" else figure <= self.target
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the target is missed by no more than two standard errors, as chance may do."""
+        return self.reached is False and abs(self.figure - self.target) <= 2 * self.error
 
 
 def show(rows: Sequence[Row]) -> None:
@@ -72,9 +79,12 @@ def show(rows: Sequence[Row]) -> None:
 
 def _verdict(row: Row) -> tuple[str, str, str]:
     figure = f"{row.figure:.3f}" if row.figure < 10 else f"{row.figure:.1f}"
+    if row.error:
+        figure += f" ± {row.error:.3f}"
     if row.target is None:
         return figure, "", ""
-    return figure, f"{row.sense} {row.target:g}", "yes" if row.reached else "no"
+    missed = "no, within 2 errors" if row.undecided else "no"
+    return figure, f"{row.sense} {row.target:g}", "yes" if row.reached else missed
 
 
 def keep(rows: Sequence[Row], path: Path) -> None:
@@ -88,7 +98,7 @@ def keep(rows: Sequence[Row], path: Path) -> None:
             **{name: version(name) for name in peers},
         },
         "kernels": backend,
-        "rows": [asdict(row) | {"reached": row.reached} for row in rows],
+        "rows": [asdict(row) | {"reached": row.reached, "undecided": row.undecided} for row in rows],
     }
     path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 

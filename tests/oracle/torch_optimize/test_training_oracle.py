@@ -12,7 +12,7 @@ from coremltools.optimize.torch.palettization import FakePalettize
 from mlpress.nn.training import dkm
 from mlpress.nn.training.palettize import Palettization
 from mlpress.nn.training.palettize_options import PalettizeOptions
-from mlpress.optimize.torch import pruning
+from mlpress.optimize.torch import palettization, pruning
 from mlpress.optimize.torch.palettization import DKMPalettizer, DKMPalettizerConfig
 from tests.torch.optimize.training_loop import batch, network, train
 
@@ -112,6 +112,23 @@ def test_a_differentiable_clustering_is_theirs(
     ours.eval(), theirs.eval()
     theirs.labels = [None] * len(theirs.labels)
     torch.testing.assert_close(ours(weight, None), theirs(weight), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_bits", [1, 2])
+def test_a_training_is_theirs_from_the_milestone_to_the_end(n_bits: int) -> None:
+    """From the same tables: by default theirs start somewhere at random, ours at the optimum."""
+    scope = {"n_bits": n_bits, "weight_threshold": 100, "milestone": 2, "kmeans_init": "opt1d"}
+    trained = []
+    for home in (palettization, cto.palettization):
+        config = home.DKMPalettizerConfig.from_dict({"global_config": scope})
+        palettizer = home.DKMPalettizer(network(), config)
+        model = palettizer.prepare(inplace=True)
+        train(model, [palettizer], steps=10)
+        trained.append(palettizer.finalize(inplace=True).state_dict())
+    ours, theirs = trained
+    for name in ("0.weight", "0.bias", "1.weight", "1.running_mean", "1.running_var", "4.weight", "6.weight"):
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=1e-5)
+    assert len(ours["4.weight"].unique()) == 1 << n_bits
 
 
 def test_an_entry_is_for_zeros_alone_in_training_as_theirs() -> None:
