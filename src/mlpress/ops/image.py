@@ -68,7 +68,7 @@ def resize_bilinear(
 
 @op(CoreML5="x:T, target_size_height:int32 const, target_size_width:int32 const; T=fp16|fp32")
 def resize_nearest_neighbor(x: Tensor, target_size_height: int, target_size_width: int) -> Tensor:
-    """Height and width resized; row i is row floor(i * old / new) of x, and columns alike."""
+    """Height and width resized; row i is row floor((i + 1/2) * old / new) of x, and columns alike."""
     return _nearest(x, [target_size_height, target_size_width], "DEFAULT")
 
 
@@ -101,8 +101,8 @@ def upsample_bilinear(
 def upsample_nearest_neighbor(
     x: Tensor, scale_factor_height: float = 1, scale_factor_width: float = 1
 ) -> Tensor:
-    """Height and width scaled, to whole numbers rounded down; sampled as `resize_nearest_neighbor` does."""
-    return _nearest(x, _scaled(x, scale_factor_height, scale_factor_width), "DEFAULT")
+    """Height and width scaled, to whole numbers rounded down; row i is row floor(i * old / new) of x."""
+    return _by_torch(x, _scaled(x, scale_factor_height, scale_factor_width), mode="nearest")
 
 
 def _scaled(x: Tensor, height: float, width: float) -> list[int]:
@@ -126,14 +126,16 @@ def _linear(x: Tensor, sizes: Sequence[int], mode: str) -> Tensor:
 
 
 def _nearest(x: Tensor, sizes: Sequence[int], mode: str) -> Tensor:
-    """Points of the default mode are rounded down, others to the nearest element."""
-    if mode == "DEFAULT" and len(sizes) in _LINEAR and x.is_floating_point():
-        return _by_torch(x, sizes, mode="nearest")
+    """Takes the elements that the middles of the new ones lie in; in other modes those nearest to the points.
+
+    Core ML's default is the half-pixel grid here, unlike between elements: 2 rows make 3 by [0, 1, 1].
+    """
     for axis, size in enumerate(sizes, x.dim() - len(sizes)):
+        old = x.shape[axis]
         if mode == "DEFAULT":
-            source = torch.arange(size, device=x.device) * x.shape[axis] // size
+            source = (2 * torch.arange(size, device=x.device) + 1) * old // (2 * size)
         else:
-            source = (axis_points(x, axis, size, mode) + 0.5).floor().long().clamp(max=x.shape[axis] - 1)
+            source = (axis_points(x, axis, size, mode) + 0.5).floor().long().clamp(max=old - 1)
         x = x.index_select(axis, source)
     return x
 

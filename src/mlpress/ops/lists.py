@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NewType
 
 import torch
 from torch import Tensor
 
 from mlpress.errors import InvalidProgramError
 from mlpress.ops.dtypes import dtype_from_mil
-from mlpress.ops.op import op
-
-TensorList = NewType("TensorList", tuple[Tensor, ...])
-"""One value of a program, unlike the several results of an op."""
+from mlpress.ops.op import TensorList, op
 
 
 @op(
@@ -37,25 +33,25 @@ def make_list(
 
 
 @op(CoreML5="ls:list")
-def list_length(ls: Sequence[Tensor], *, anchor: Tensor) -> Tensor:
+def list_length(ls: TensorList, *, anchor: Tensor) -> Tensor:
     """The number of elements, an int32 of rank 0."""
     return torch.full((), len(ls), dtype=torch.int32, device=anchor.device)
 
 
 @op(CoreML5="ls:list, index:int32")
-def list_read(ls: Sequence[Tensor], index: int) -> Tensor:
+def list_read(ls: TensorList, index: int) -> Tensor:
     """Element `index`."""
     return ls[_checked(index, len(ls))]
 
 
 @op(CoreML5="ls:list, index:int32, value:T; T=fp16|fp32|bool|int32")
-def list_write(ls: Sequence[Tensor], index: int, value: Tensor) -> TensorList:
+def list_write(ls: TensorList, index: int, value: Tensor) -> TensorList:
     """The list with `value` as element `index`."""
     return _written(ls, [index], [value])
 
 
 @op(CoreML5="ls:list, indices:int32")
-def list_gather(ls: Sequence[Tensor], indices: Sequence[int]) -> Tensor:
+def list_gather(ls: TensorList, indices: Sequence[int]) -> Tensor:
     """The elements at `indices`, stacked along a new first axis."""
     if not indices:
         return torch.stack(tuple(ls[:1]))[:0]
@@ -63,12 +59,12 @@ def list_gather(ls: Sequence[Tensor], indices: Sequence[int]) -> Tensor:
 
 
 @op(CoreML5="ls:list, indices:int32, value:T; T=fp16|fp32|bool|int32")
-def list_scatter(ls: Sequence[Tensor], indices: Sequence[int], value: Tensor) -> TensorList:
+def list_scatter(ls: TensorList, indices: Sequence[int], value: Tensor) -> TensorList:
     """The list with value[i] as element indices[i]."""
     return _written(ls, indices, value.unbind(0))
 
 
-def _written(ls: Sequence[Tensor], indices: Sequence[int], values: Sequence[Tensor]) -> TensorList:
+def _written(ls: TensorList, indices: Sequence[int], values: Sequence[Tensor]) -> TensorList:
     elements = list(ls)
     for index, value in zip(indices, values, strict=True):
         if index >= len(elements):

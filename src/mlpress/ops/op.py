@@ -5,6 +5,7 @@ tensors it tells the types of the results. What a parameter receives follows fro
 
 - `torch.Tensor`: a tensor, of rank 0 for a scalar.
 - `Sequence[torch.Tensor]`: several tensors.
+- `TensorList`: one value of a program that is a list of tensors.
 - ``int``, ``float``, ``bool``, ``str`` and sequences of them: plain Python values, also when a program
   computes them.
 - keyword-only `result_dtype` and `anchor`: given by who calls, not by the program. The first is the element
@@ -19,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import UnionType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NewType, TypeVar
 
 import torch
 
@@ -29,6 +30,9 @@ from mlpress.ops.signature import Signature
 Definition = TypeVar("Definition", bound=Callable[..., Any])
 
 CONTEXT: Final = ("anchor", "result_dtype")
+
+TensorList = NewType("TensorList", tuple[torch.Tensor, ...])
+"""One value of a program, unlike the several results of an op, or the several operands of one."""
 
 
 class Kind(Enum):
@@ -134,7 +138,7 @@ def _kind(hint: Any) -> Kind:
     if typing.get_origin(hint) in (typing.Union, UnionType):
         present = [choice for choice in typing.get_args(hint) if choice is not type(None)]
         hint = present[0]
-    if hint is torch.Tensor or hint is Any:
+    if hint in (torch.Tensor, TensorList, Any):
         return Kind.TENSOR
     if typing.get_origin(hint) is Sequence:
         return Kind.TENSORS if typing.get_args(hint)[0] is torch.Tensor else Kind.VALUES

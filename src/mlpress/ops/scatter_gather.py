@@ -1,12 +1,13 @@
 """Elements taken from, and combined into, places that a tensor of indices names.
 
-Negative indices count from the end in every opset; from iOS 17 on Core ML does not say what they do. An index
-out of bounds raises, with and without `validate_indices`.
+Negative indices count from the end; from iOS 17 on Core ML does not say what they do, and with
+`validate_indices` they are out of bounds. An index out of bounds raises, with and without it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -33,12 +34,12 @@ def gather(
 ) -> Tensor:
     """Slices of x along `axis` at `indices`, whose axes replace it; `batch_dims` first axes are shared."""
     axis %= x.dim()
-    where = _from_start(indices, x.shape[axis])
     if batch_dims == 0:
+        where = _from_start(indices, x.shape[axis], validate_indices)
         picked = words.index_select(x, axis, where.reshape(-1))
         return picked.reshape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
     together = x.movedim(axis, batch_dims)
-    flat = where + _batch_offset(where, x, batch_dims) * x.shape[axis]
+    flat = _flat(indices.unsqueeze(-1), [x.shape[axis]], validate_indices, x.shape[:batch_dims])
     picked = words.index_select(together.flatten(0, batch_dims), 0, flat.reshape(-1))
     picked = picked.reshape((*indices.shape, *together.shape[batch_dims + 1 :]))
     return _move(picked, batch_dims, indices.dim() - batch_dims, axis)
@@ -51,7 +52,7 @@ def gather(
 )
 def gather_along_axis(x: Tensor, indices: Tensor, axis: int = 0, validate_indices: bool = False) -> Tensor:
     """Element i along `axis` is the element of x at indices[i]; the other axes agree."""
-    where = _from_start(indices, x.shape[axis])
+    where = _from_start(indices, x.shape[axis], validate_indices)
     return words.gather(x, axis, where)
 
 
@@ -64,10 +65,8 @@ def gather_nd(x: Tensor, indices: Tensor, batch_dims: int = 0, validate_indices:
     """The slices x[indices[..., :]]; the first `batch_dims` axes are shared."""
     depth = indices.shape[-1]
     rows = x.reshape(math.prod(x.shape[: batch_dims + depth]), *x.shape[batch_dims + depth :])
-    flat = _flat(indices, x.shape[batch_dims : batch_dims + depth])
-    if batch_dims > 0:
-        size = math.prod(x.shape[batch_dims : batch_dims + depth])
-        flat = flat + _batch_offset(flat, x, batch_dims) * size
+    sizes = x.shape[batch_dims : batch_dims + depth]
+    flat = _flat(indices, sizes, validate_indices, x.shape[:batch_dims])
     picked = words.index_select(rows, 0, flat.reshape(-1))
     return picked.reshape((*indices.shape[:-1], *x.shape[batch_dims + depth :]))
 
@@ -88,7 +87,7 @@ def scatter(
     """Slice indices[i] of `data` along `axis` combined with slice i of `updates`."""
     shape = [1] * data.dim()
     shape[axis] = -1
-    where = _from_start(indices, data.shape[axis]).reshape(shape)
+    where = _from_start(indices, data.shape[axis], validate_indices).reshape(shape)
     return _combined("scatter", data, axis, where.expand(updates.shape), updates, mode)
 
 
@@ -106,7 +105,7 @@ def scatter_along_axis(
     validate_indices: bool = False,
 ) -> Tensor:
     """Element indices[i] along `axis` of `data` combined with element i of `updates`; other axes agree."""
-    where = _from_start(indices, data.shape[axis])
+    where = _from_start(indices, data.shape[axis], validate_indices)
     return _combined("scatter_along_axis", data, axis, where, updates, mode)
 
 
@@ -120,7 +119,7 @@ def scatter_nd(
     """The slices data[indices[..., :]] combined with `updates`."""
     depth = indices.shape[-1]
     count, size = math.prod(data.shape[:depth]), math.prod(data.shape[depth:])
-    flat = _flat(indices, data.shape[:depth]).reshape(-1, 1)
+    flat = _flat(indices, data.shape[:depth], validate_indices).reshape(-1, 1)
     rows = updates.reshape(flat.shape[0], size)
     result = _combined("scatter_nd", data.reshape(count, size), 0, flat.expand(rows.shape), rows, mode)
     return result.reshape(data.shape)
@@ -144,25 +143,26 @@ def _combined(op_name: str, data: Tensor, axis: int, where: Tensor, updates: Ten
     return data.scatter_reduce(axis, where, updates, "amax" if mode == "max" else "amin")
 
 
-def _from_start(indices: Tensor, size: int) -> Tensor:
-    """Returns `indices` as int64, all counted from the start of an axis of `size` elements."""
+def _from_start(indices: Tensor, size: int, validate: bool) -> Tensor:
+    """Returns `indices` as int64, counted from the start of an axis of `size` elements."""
     wide = indices.long()
-    return torch.where(wide < 0, wide + size, wide) if indices.dtype.is_signed else wide
+    return wide if validate or not indices.dtype.is_signed else torch.where(wide < 0, wide + size, wide)
 
 
-def _flat(indices: Tensor, sizes: torch.Size) -> Tensor:
-    """Returns the row-major position, of shape indices.shape[:-1], of each index into axes of `sizes`."""
-    flat = indices.new_zeros(indices.shape[:-1], dtype=torch.int64)
+def _flat(indices: Tensor, sizes: Sequence[int], validate: bool, batch: Sequence[int] = ()) -> Tensor:
+    """Returns row-major positions, of shape indices.shape[:-1], in a tensor of shape `batch`, then `sizes`.
+
+    Where an index is out of bounds, that is the first position behind the tensor: it could be within, in
+    another row.
+    """
+    first = torch.arange(math.prod(batch), device=indices.device)
+    flat = first.reshape([*batch, *[1] * (indices.dim() - 1 - len(batch))]).expand(indices.shape[:-1])
+    outside = torch.zeros((), dtype=torch.bool, device=indices.device)
     for axis, size in enumerate(sizes):
-        flat = flat * size + _from_start(indices[..., axis], size)
-    return flat
-
-
-def _batch_offset(indices: Tensor, x: Tensor, batch_dims: int) -> Tensor:
-    """Returns the row-major position in the batch, such that it broadcasts to `indices`."""
-    batch = x.shape[:batch_dims]
-    position = torch.arange(math.prod(batch), device=x.device)
-    return position.reshape(*batch, *[1] * (indices.dim() - batch_dims))
+        where = _from_start(indices[..., axis], size, validate)
+        flat = flat * size + where
+        outside = outside | (where < 0) | (where >= size)
+    return torch.where(outside, math.prod(batch) * math.prod(sizes), flat)
 
 
 def _move(x: Tensor, start: int, count: int, to: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -124,16 +125,24 @@ def test_a_scaled_size_is_that_of_float32() -> None:
 
 @given(sizes, sizes, sizes, sizes)
 @settings(max_examples=30, deadline=None)
-def test_nearest_takes_the_element_at_or_before_the_point(
+def test_nearest_takes_the_element_that_the_middle_of_the_new_one_lies_in(
     height: int, width: int, new_height: int, new_width: int
 ) -> None:
     x = image(2, height, width)
-    rows = [i * height // new_height for i in range(new_height)]
-    columns = [i * width // new_width for i in range(new_width)]
+    rows = [int(Fraction(2 * i + 1, 2) * height / new_height) for i in range(new_height)]
+    columns = [int(Fraction(2 * i + 1, 2) * width / new_width) for i in range(new_width)]
     expected = x[:, rows][:, :, columns]
     assert torch.equal(resize_nearest_neighbor(x, new_height, new_width), expected)
     whole = resize((x * 100).int(), [new_height, new_width], 2, "NEAREST_NEIGHBOR")
     assert torch.equal(whole, (expected * 100).int())
+
+
+def test_nearest_by_sizes_and_by_scales_differ() -> None:
+    """What coremltools' tests expect of Core ML: TensorFlow's half-pixel centers, and torch's "nearest"."""
+    x = torch.tensor([[[0.0], [1.0]]])
+    assert resize_nearest_neighbor(x, 3, 1).flatten().tolist() == [0, 1, 1]
+    assert resize(x, [3, 1], 2, "NEAREST_NEIGHBOR").flatten().tolist() == [0, 1, 1]
+    assert upsample_nearest_neighbor(x, 1.5, 1).flatten().tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "DEFAULT"])

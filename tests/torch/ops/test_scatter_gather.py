@@ -94,6 +94,34 @@ def test_an_index_out_of_bounds_is_an_error(validate: bool) -> None:
         gather(torch.zeros(3), torch.tensor([3], dtype=torch.int32), validate_indices=validate)
 
 
+@pytest.mark.parametrize("index", [(0, 3), (0, -4), (2, 0), (-3, 2)])
+def test_an_index_out_of_one_axis_is_no_index_into_another_row(index: tuple[int, int]) -> None:
+    x, indices = torch.zeros(2, 3), torch.tensor([index], dtype=torch.int32)
+    with pytest.raises(IndexError, match="out of range"):
+        gather_nd(x, indices)
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        scatter_nd(x, indices, torch.ones(1))
+    with pytest.raises(IndexError, match="out of range"):
+        gather(torch.zeros(2, 3), torch.tensor([[3], [0]]), axis=1, batch_dims=1)
+    with pytest.raises(IndexError, match="out of range"):
+        gather_nd(torch.zeros(2, 3), torch.tensor([[[3]], [[0]]]), batch_dims=1)
+
+
+def test_validated_indices_are_not_negative() -> None:
+    x, indices = torch.zeros(2, 3), torch.tensor([[-1]], dtype=torch.int32)
+    options = {"validate_indices": True}
+    for error, call in (
+        (IndexError, lambda: gather(x, indices, **options)),
+        (IndexError, lambda: gather_nd(x, indices, **options)),
+        (RuntimeError, lambda: gather_along_axis(x, indices, **options)),
+        (RuntimeError, lambda: scatter(x, indices[0], x[:1], **options)),
+        (RuntimeError, lambda: scatter_along_axis(x, indices, x[:1, :1], **options)),
+        (RuntimeError, lambda: scatter_nd(x, indices, x[:1], **options)),
+    ):
+        with pytest.raises(error, match="out of"):
+            call()
+
+
 @given(shapes, st.data(), seeds)
 @settings(max_examples=30, deadline=None)
 def test_gather_along_axis_is_numpys(shape: tuple[int, ...], data: Any, seed: int) -> None:

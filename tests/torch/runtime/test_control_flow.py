@@ -8,7 +8,7 @@ import torch
 
 from mlpress.bits import FLOAT16, INT32
 from mlpress.errors import MlpressError, UnsupportedModelError
-from mlpress.mil import Block, Operation, Opset, Program, StateType, TensorType, Value
+from mlpress.mil import Block, ListType, Operation, Opset, Program, StateType, TensorType, Value
 from mlpress.ops.builder import Builder
 from mlpress.runtime import Runner, RunOptions
 from mlpress.runtime.options import Precision
@@ -186,3 +186,42 @@ def test_state_is_a_buffer_of_the_module() -> None:
 
     assert module(torch.ones(2))["now"].tolist() == [2, 2]
     assert dict(module.named_buffers())["total"].tolist() == [2, 2]
+
+
+def list_program() -> Program:
+    """Writes i * x to place i of a list until i is n, and stacks the list."""
+    build = Builder(Opset.CoreML5)
+    x, n = build.input("x", tensor_type(2)), build.input("n", tensor_type(dtype=INT32))
+    kind = ListType(tensor_type(2), None)
+    start = Value(build.unique("start"), kind)
+    sizes = {"init_length": build.constant(np.int32(1)), "elem_shape": (build.constant(np.int32(2)),)}
+    build.operations.append(Operation("make_list", "start", sizes, [start]))
+    testing, body = nested(build), nested(build)
+    variables = [
+        [block.input("i", tensor_type(dtype=INT32)), block.input("so_far", kind)] for block in (testing, body)
+    ]
+    goes_on = testing.op("less", x=variables[0][0], y=n)
+    i, so_far = variables[1]
+    product = body.op("mul", x=body.op("cast", x=i, dtype="fp32"), y=x)
+    longer = Value(body.unique("longer"), kind)
+    written = {"ls": so_far, "index": i, "value": product}
+    body.operations.append(Operation("list_write", "longer", written, [longer]))
+    following = body.op("add", x=i, y=np.int32(1))
+    outputs = [Value(build.unique("count"), tensor_type(dtype=INT32)), Value(build.unique("filled"), kind)]
+    blocks = [testing.block(variables[0], [goes_on]), body.block([i, so_far], [following, longer])]
+    loop_vars = (build.constant(np.int32(0)), start)
+    build.operations.append(Operation("while_loop", "loop", {"loop_vars": loop_vars}, outputs, blocks))
+    y = Value("stacked", tensor_type(None, 2))
+    length = Value("length", tensor_type(dtype=INT32))
+    build.operations.append(Operation("list_length", "length", {"ls": outputs[1]}, [length]))
+    places = {"ls": outputs[1], "indices": build.constant(np.array([2, 0], np.int32))}
+    build.operations.append(Operation("list_gather", "stacked", places, [y]))
+    return program(build, [x, n], [y, length])
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_a_loop_fills_a_list(precision: Precision) -> None:
+    run = Runner(list_program(), "main", RunOptions(precision=precision))
+    result = run({"x": np.array([1.0, 2.0]), "n": np.array(4)})
+    np.testing.assert_array_equal(result["stacked"], [[2, 4], [0, 0]])
+    assert result["length"] == 4
