@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         TensorType,
     )
     from mlpress.converter.targets import colorlayout, precision, target
-    from mlpress.models import ComputeUnit, MLModel
+    from mlpress.models import ComputeUnit, MLModel, utils
     from mlpress.passes import Report
     from mlpress.recipe import Palettize, Prune, Quantize, Recipe, Step
     from mlpress.runtime import RunOptions
@@ -61,6 +61,7 @@ _HOMES = {
     "target": "mlpress.converter.targets",
     "trainable": "mlpress.training",
     "transform": "mlpress.converter",
+    "utils": "mlpress.models",
     "verify": "mlpress.verification",
 }
 _SUBPACKAGES = ("converter", "models", "optimize")
@@ -99,6 +100,7 @@ __all__ = [
     "target",
     "trainable",
     "transform",
+    "utils",
     "verify",
 ]
 
