@@ -262,6 +262,30 @@ def test_attributes_are_preserved() -> None:
     assert optimizer.finalize().labels == ["a", "b"]
 
 
+def test_properties_that_are_preserved_follow_the_weights() -> None:
+    class Described(nn.Sequential):
+        @property
+        def filters(self) -> torch.Tensor:
+            return self.get_submodule("0").weight  # type: ignore[return-value]
+
+        @property
+        def by_index(self) -> torch.Tensor:
+            return self[0].weight  # type: ignore[return-value]
+
+    model = Described(nn.Conv2d(1, 4, 3), nn.ReLU())
+    config = LinearQuantizerConfig.from_dict({"preserved_attributes": ["filters", "by_index"]})
+    optimizer = LinearQuantizer(model, config)
+    inputs = torch.randn(2, 1, 8, 8)
+    prepared = optimizer.prepare((inputs,))
+    prepared(inputs)
+    optimizer.step()
+    assert torch.equal(prepared.filters, prepared.get_submodule("0").weight)
+    final = optimizer.finalize()
+    assert torch.equal(final.filters, final.get_submodule("0").weight)
+    assert not torch.equal(final.filters, model.filters)
+    assert final.by_index.shape == model.by_index.shape  # a graph module is no sequence: the value it had
+
+
 ORDERS = list(itertools.permutations(["prune", "palettize", "quantize"]))
 
 

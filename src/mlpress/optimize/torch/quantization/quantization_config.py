@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
+import torch
 from pydantic import Field
 
 from mlpress.nn.training.quantize import Milestones, QuantizeOptions
@@ -28,11 +29,13 @@ class ModuleLinearQuantizerConfig(WeightTypeConfig):
             norms freeze; -1 for never. None is observing and rounding from the start.
     """
 
+    type_fields: ClassVar[tuple[str, ...]] = ("weight_dtype", "activation_dtype")
+
     algorithm: Annotated[str, one_of("vanilla", "learnable")] = "vanilla"
-    weight_dtype: Annotated[str, dtype_in("qint4", "quint4", "qint8", "quint8", "float32")] = "qint8"
+    weight_dtype: Annotated[Any, dtype_in("qint4", "quint4", "qint8", "quint8", "float32")] = "qint8"
     weight_observer: Annotated[ObserverType, member_of(ObserverType)] = ObserverType.moving_average_min_max
     weight_per_channel: bool = True
-    activation_dtype: Annotated[str, dtype_in("quint8", "float32")] = "quint8"
+    activation_dtype: Annotated[Any, dtype_in("quint8", "float32")] = "quint8"
     activation_observer: Annotated[ObserverType, member_of(ObserverType)] = (
         ObserverType.moving_average_min_max
     )
@@ -43,9 +46,9 @@ class ModuleLinearQuantizerConfig(WeightTypeConfig):
 
     def weights(self, milestones: Milestones | None) -> QuantizeOptions | None:
         """Returns what is done to weights, or None."""
-        if self.weight_dtype == "float32":
+        if self.weight_dtype == torch.float32:
             return None
-        signed = self.weight_dtype.startswith("qint")
+        signed = self.weight_type.startswith("qint")
         integers = Integers(self.weight_n_bits, signed, self._symmetric)
         return QuantizeOptions(
             integers, self.weight_observer.value, self._learned, self.weight_per_channel, milestones
@@ -53,7 +56,7 @@ class ModuleLinearQuantizerConfig(WeightTypeConfig):
 
     def activations(self, milestones: Milestones | None) -> QuantizeOptions | None:
         """Returns what is done to activations, or None."""
-        if self.activation_dtype == "float32":
+        if self.activation_dtype == torch.float32:
             return None
         integers = Integers(8, signed=False, symmetric=self._symmetric)
         return QuantizeOptions(integers, self.activation_observer.value, self._learned, False, milestones)
