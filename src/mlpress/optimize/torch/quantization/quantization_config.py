@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlpress.nn.training.quantize import Milestones, QuantizeOptions
 from mlpress.nn.training.ranges import Integers
@@ -26,7 +26,8 @@ class ModuleLinearQuantizerConfig(WeightTypeConfig):
         activation_observer: How ranges of activations are followed.
         quantization_scheme: ``symmetric`` or ``affine``; one for the model.
         milestones: Steps at which ranges begin to be observed, rounding begins, ranges settle, and batch
-            norms freeze; -1 for never. None is observing and rounding from the start.
+            norms freeze; -1 for never. None is observing and rounding from the start. What was observed is
+            quantized in the end, whether or not rounding has begun.
     """
 
     type_fields: ClassVar[tuple[str, ...]] = ("weight_dtype", "activation_dtype")
@@ -43,6 +44,16 @@ class ModuleLinearQuantizerConfig(WeightTypeConfig):
         QuantizationScheme.symmetric
     )
     milestones: Milestone4 | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Any:
+        observe, quantize, settle, _ = self.milestones or (0, 0, 1, -1)
+        if quantize >= 0 and (observe < 0 or 0 <= settle <= observe):
+            raise ValueError(
+                f"milestones is {self.milestones}: ranges would settle before any are observed; the third is "
+                f"greater than the first"
+            )
+        return self
 
     def weights(self, milestones: Milestones | None) -> QuantizeOptions | None:
         """Returns what is done to weights, or None."""
