@@ -23,8 +23,9 @@ if TYPE_CHECKING:
         StateType,
         TensorType,
     )
+    from mlpress.converter.pass_pipeline import PassPipeline
     from mlpress.converter.targets import colorlayout, precision, target
-    from mlpress.models import ComputeUnit, MLModel
+    from mlpress.models import ComputeUnit, MLModel, utils
     from mlpress.passes import Report
     from mlpress.recipe import Palettize, Prune, Quantize, Recipe, Step
     from mlpress.runtime import RunOptions
@@ -39,6 +40,7 @@ _HOMES = {
     "ImageType": "mlpress.converter.features",
     "MLModel": "mlpress.models",
     "Palettize": "mlpress.recipe",
+    "PassPipeline": "mlpress.converter.pass_pipeline",
     "Prune": "mlpress.recipe",
     "Quantize": "mlpress.recipe",
     "RangeDim": "mlpress.converter.features",
@@ -61,6 +63,7 @@ _HOMES = {
     "target": "mlpress.converter.targets",
     "trainable": "mlpress.training",
     "transform": "mlpress.converter",
+    "utils": "mlpress.models",
     "verify": "mlpress.verification",
 }
 _SUBPACKAGES = ("converter", "models", "optimize")
@@ -73,6 +76,7 @@ __all__ = [
     "ImageType",
     "MLModel",
     "Palettize",
+    "PassPipeline",
     "Prune",
     "Quantize",
     "RangeDim",
@@ -99,6 +103,7 @@ __all__ = [
     "target",
     "trainable",
     "transform",
+    "utils",
     "verify",
 ]
 

@@ -20,6 +20,7 @@ from mlpress.converter.interface import add_classifier, set_inputs, set_outputs
 from mlpress.converter.lowering import registry
 from mlpress.converter.lowering.program import lower
 from mlpress.converter.overflow import leaving_range
+from mlpress.converter.pass_pipeline import PassPipeline
 from mlpress.converter.passes.pipeline import clean, prepare_float16, simplify
 from mlpress.converter.passes.precision import PrecisionReport, Selector, set_precision
 from mlpress.converter.ranks import check_ranks
@@ -29,6 +30,8 @@ from mlpress.errors import MlpressError
 from mlpress.mil import Function, Opset, Program
 from mlpress.models import ComputeUnit, MLModel
 from mlpress.package import ModelFile
+from mlpress.passes import Options, compress
+from mlpress.recipe import Recipe, Step
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -48,7 +51,7 @@ def convert(
     compute_units: ComputeUnit = ComputeUnit.ALL,
     package_dir: str | None = None,
     debug: bool = False,
-    pass_pipeline: None = None,
+    pass_pipeline: PassPipeline | None = None,
     states: Sequence[StateType] | None = None,
     *,
     samples: Samples | Callable[[MLModel], Samples] | None = None,
@@ -72,7 +75,8 @@ def convert(
         compute_units: Kept with the model.
         package_dir: Where to save the model, too.
         debug: Accepted.
-        pass_pipeline: None; the passes are fixed.
+        pass_pipeline: Says how weights are compressed in the end; other passes are fixed. The result's
+            ``compression_report`` tells what the last pass of it did to each weight.
         states: The buffers that the model remembers. Those that it changes are found without; given ones are
             checked.
         samples: Inputs by name, as `MLModel.predict` takes them: any iterable, read once. The program runs
@@ -122,6 +126,8 @@ def convert(
         overflows = leaving_range(made, given, made.conversion_report.clamped, progress)
         made = made_with(overflows) if overflows else made
     _log(made.conversion_report)
+    for step in () if pass_pipeline is None else pass_pipeline.steps:
+        made = _compressed(made, step)
     if package_dir is not None:
         made.save(package_dir)
     return made
@@ -132,8 +138,8 @@ def _check_choices(source: str, convert_to: str | None, pass_pipeline: object) -
         raise MlpressError(f"source is {source!r}; allowed: 'auto', 'pytorch'")
     if convert_to not in (None, "mlprogram"):
         raise MlpressError(f"convert_to is {convert_to!r}; allowed: 'mlprogram'")
-    if pass_pipeline is not None:
-        raise MlpressError("pass_pipeline is given; the passes of this converter are fixed")
+    if pass_pipeline is not None and not isinstance(pass_pipeline, PassPipeline):
+        raise MlpressError(f"pass_pipeline is a {type(pass_pipeline).__name__}; allowed: PassPipeline")
 
 
 def _captured(model: Any, features: Sequence[Feature] | None) -> Captured:
@@ -204,6 +210,13 @@ def _model(
         shapes = list(examples.captured_shapes(captured))
     spec = describe(function, inputs, images, shapes, classifier)
     return MLModel(ModelFile(spec, program), compute_units=compute_units)
+
+
+def _compressed(model: MLModel, step: Step) -> MLModel:
+    program, report = compress(model.program, Recipe.of(step), Options(already_compressed=False))
+    compressed = model.with_program(program)
+    compressed.conversion_report, compressed.compression_report = model.conversion_report, report
+    return compressed
 
 
 def _log(report: PrecisionReport | None) -> None:

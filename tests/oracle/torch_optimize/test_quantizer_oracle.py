@@ -49,6 +49,7 @@ def both(config: dict[str, object], steps: int = 4) -> list[tuple[nn.Module, nn.
         {"weight_observer": "min_max", "activation_observer": "min_max"},
         {"weight_observer": "ema_min_max", "activation_observer": "ema_min_max"},
         {"milestones": [0, 1, 3, 2]},
+        {"milestones": [0, 1000, 1000, 0]},
         {"algorithm": "learnable"},
         {"algorithm": "learnable", "quantization_scheme": "affine"},
         {"algorithm": "learnable", "milestones": [0, 1, 1, -1], "weight_dtype": "qint4"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 import re
 from pathlib import Path
@@ -11,8 +12,10 @@ import torch
 from torch import nn
 
 from mlpress.errors import RecipeError
+from mlpress.optimize.torch.layerwise_compression import ModuleGPTQConfig
 from mlpress.optimize.torch.optimization_config import PalettizationGranularity
 from mlpress.optimize.torch.palettization import (
+    ModuleDKMPalettizerConfig,
     ModulePostTrainingPalettizerConfig,
     PostTrainingPalettizerConfig,
 )
@@ -94,8 +97,22 @@ def test_dictionaries_and_yaml_hold_the_same(tmp_path: Path) -> None:
 
 def test_types_of_torch_and_their_names_mean_the_same() -> None:
     assert ModulePostTrainingQuantizerConfig(torch.uint8) == ModulePostTrainingQuantizerConfig("uint8")
-    assert ModulePostTrainingPalettizerConfig(lut_dtype=torch.int8).lut_dtype == "int8"
     assert ModulePostTrainingQuantizerConfig("uint4").weight_n_bits == 4
+    assert ModuleDKMPalettizerConfig(lut_dtype="uint8") == ModuleDKMPalettizerConfig(lut_dtype="u8")
+
+
+def test_types_are_read_as_those_of_torch_that_hold_them() -> None:
+    config = LinearQuantizerConfig.from_dict({"global_config": {"weight_dtype": "qint4"}}).global_config
+    assert (config.weight_dtype, config.weight_n_bits) == (torch.qint8, 4)
+    assert config.activation_dtype == torch.quint8
+    config.weight_dtype = torch.quint8
+    assert (config.weight_dtype, config.weight_n_bits) == (torch.quint8, 8)
+    copied = copy.deepcopy(config)
+    assert copied == config and copied.weight_dtype == torch.quint8
+    assert ModulePostTrainingPalettizerConfig(lut_dtype="int8").lut_dtype == torch.int8
+    assert ModulePostTrainingPalettizerConfig().lut_dtype is None
+    assert ModuleGPTQConfig("uint3").weight_dtype == torch.uint8
+    assert ModuleDKMPalettizerConfig().dtype == torch.qint8
 
 
 def test_enumerations_and_their_names_mean_the_same() -> None:

@@ -127,3 +127,5 @@ def test_an_algorithm_by_itself() -> None:
     assert describe(encodings(layer.state_dict())["weight"]) == "uint4 · 4 scales · offset"
     with pytest.raises(NotApplicableError, match="quantized or palettized already"):
         GPTQ(layer, ModuleGPTQConfig())
+    with pytest.raises(ValueError, match="block_size 3 does not divide the 8 input channels"):
+        GPTQ(nn.Linear(8, 4), ModuleGPTQConfig(granularity="per_block", block_size=3))

@@ -253,6 +253,50 @@ def test_calibration_needs_no_training() -> None:
     assert error < 0.001
 
 
+def test_what_was_observed_is_quantized_in_the_end() -> None:
+    """The way to calibrate that coremltools' guide shows: one step, data, and rounding never begins."""
+    optimizer = quantizer(network(), milestones=[0, 1000, 1000, 0])
+    model = optimizer.prepare(INPUTS)
+    optimizer.step()
+    with torch.no_grad():
+        for index in range(4):
+            model(batch(index)[0])
+    final = optimizer.finalize()
+    assert set(described(final)) == {"0.weight", "4.weight", "6.weight"}
+    assert any(isinstance(module, QuantizeDequantize) for module in final.modules())
+    assert not optimizer.report().skipped
+
+
+def test_what_was_never_observed_is_left() -> None:
+    optimizer = quantizer(network(), milestones=[5, 6, 10, 10])
+    model = optimizer.prepare(INPUTS)
+    optimizer.step()
+    model(batch(0)[0])
+    final = optimizer.finalize()
+    assert described(final) == {}
+    assert not any(isinstance(module, QuantizeDequantize) for module in final.modules())
+    unseen = quantizer(network())  # weights have ranges without data, activations have none
+    unseen.prepare(INPUTS)
+    final = unseen.finalize()
+    assert described(final) and not any(isinstance(each, QuantizeDequantize) for each in final.modules())
+
+
+def test_the_switches_of_torch_work() -> None:
+    prepared = quantizer(network()).prepare(INPUTS)
+    inputs, _ = batch(0)
+    prepared(inputs)
+    prepared.apply(torch.ao.quantization.disable_observer)
+    observers = [part for part in prepared.modules() if isinstance(part, RangeObserver)]
+    ranges = [part.high.clone() for part in observers]
+    prepared(10 * inputs)
+    assert ranges and all(torch.equal(part.high, high) for part, high in zip(observers, ranges, strict=True))
+    rounded = prepared.eval()(inputs)
+    prepared.apply(torch.ao.quantization.disable_fake_quant)
+    assert prepared(inputs).unique().numel() > rounded.unique().numel()
+    prepared.apply(torch.ao.quantization.enable_fake_quant)
+    assert torch.equal(prepared(inputs), rounded)
+
+
 def test_attributes_are_preserved() -> None:
     model = network()
     model.labels = ["a", "b"]
@@ -260,6 +304,30 @@ def test_attributes_are_preserved() -> None:
     optimizer = LinearQuantizer(model, config)
     assert optimizer.prepare(INPUTS).labels == ["a", "b"]
     assert optimizer.finalize().labels == ["a", "b"]
+
+
+def test_properties_that_are_preserved_follow_the_weights() -> None:
+    class Described(nn.Sequential):
+        @property
+        def filters(self) -> torch.Tensor:
+            return self.get_submodule("0").weight  # type: ignore[return-value]
+
+        @property
+        def by_index(self) -> torch.Tensor:
+            return self[0].weight  # type: ignore[return-value]
+
+    model = Described(nn.Conv2d(1, 4, 3), nn.ReLU())
+    config = LinearQuantizerConfig.from_dict({"preserved_attributes": ["filters", "by_index"]})
+    optimizer = LinearQuantizer(model, config)
+    inputs = torch.randn(2, 1, 8, 8)
+    prepared = optimizer.prepare((inputs,))
+    prepared(inputs)
+    optimizer.step()
+    assert torch.equal(prepared.filters, prepared.get_submodule("0").weight)
+    final = optimizer.finalize()
+    assert torch.equal(final.filters, final.get_submodule("0").weight)
+    assert not torch.equal(final.filters, model.filters)
+    assert final.by_index.shape == model.by_index.shape  # a graph module is no sequence: the value it had
 
 
 ORDERS = list(itertools.permutations(["prune", "palettize", "quantize"]))
@@ -347,6 +415,7 @@ def test_the_report_has_weights_and_activations() -> None:
         ({"weight_dtype": "int2"}, "weight_dtype is 'int2': allowed: qint4, quint4, qint8, quint8, float32"),
         ({"activation_dtype": "qint8"}, "activation_dtype is 'qint8': allowed: quint8, float32"),
         ({"milestones": [1, 2, 3]}, "milestones"),
+        ({"milestones": [0, 0, 0, 0]}, "ranges would settle before any are observed"),
         ({"algorithm": "lsq"}, "algorithm is 'lsq': allowed: vanilla, learnable"),
         ({"weight_observer": "mse"}, "allowed: moving_average_min_max, min_max, ema_min_max"),
     ],

@@ -62,6 +62,18 @@ def test_a_constant_schedule_prunes_without_training() -> None:
     assert model[4].weight[kept].abs().min() > model[4].weight[~kept].abs().max()
 
 
+def test_mask_and_trained_weight_have_the_names_that_torch_gives_them() -> None:
+    optimizer = pruner(network(), target_sparsity=0.5)
+    prepared = optimizer.prepare()
+    optimizer.step()
+    for model in (prepared, copy.deepcopy(prepared)):
+        layer = model[4]
+        assert torch.equal(layer.weight, layer.weight_orig * layer.weight_mask)
+        assert (layer.weight_mask == 0).float().mean() == 0.5
+    assert not hasattr(optimizer.finalize()[4], "weight_mask")
+    assert not hasattr(palettizer(network()).prepare()[4], "weight_mask")
+
+
 def test_sparsity_grows_with_the_schedule() -> None:
     optimizer = pruner(network(), target_sparsity=0.8, scheduler={"update_steps": [1, 3], "power": 1})
     model = optimizer.prepare()
@@ -314,6 +326,12 @@ def test_prune_in_training_then_palettize_then_quantize_the_table() -> None:
     assert described(final)["4.weight"] == "sparse 50% · 4-bit palette · int8 table"
     assert torch.equal(final[4].weight != 0, pruned[4].weight != 0)
     check_decoded(final)
+
+
+def test_a_model_that_never_ran_is_palettized_all_the_same() -> None:
+    optimizer = palettizer(network(), n_bits=2)
+    optimizer.prepare()
+    assert described(optimizer.finalize())["4.weight"] == "2-bit palette · float32 table"
 
 
 def test_a_weight_whose_milestone_has_not_come_is_left() -> None:

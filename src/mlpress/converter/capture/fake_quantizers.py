@@ -40,7 +40,8 @@ def observing_nothing(module: nn.Module) -> Iterator[None]:
     # Only a program that has imported them can have made any.
     library = sys.modules.get("torch.ao.quantization.fake_quantize")
     kind: Any = getattr(library, "FakeQuantizeBase", None)
-    found: list[Any] = [] if kind is None else [part for part in module.modules() if isinstance(part, kind)]
+    # Not isinstance, which is true of those that only take the same switches.
+    found: list[Any] = [part for part in module.modules() if kind in type(part).__mro__]
     for part in found:
         part.__dict__["forward"] = partial(_rounded if part.fake_quant_enabled[0] else _same, part)
     try:

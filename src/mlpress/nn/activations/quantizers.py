@@ -37,6 +37,14 @@ class ActivationQuantizer(nn.Module):
         scale, zero = self.quantizer.parameters_now()
         return float(scale), int(zero)
 
+    @property
+    def known(self) -> bool:
+        """Whether it can round for good: its range was observed, or is known beforehand."""
+        milestones = self.options.milestones
+        if milestones is not None and not milestones.begun(self.steps):
+            return False
+        return self.fixed is not None or bool(torch.isfinite(self.quantizer.observer.low))
+
     def forward(self, values: Tensor) -> Tensor:
         """Returns a tensor rounded; one of integers as it is."""
         if not values.is_floating_point():
@@ -100,11 +108,13 @@ def make_quantizer(place: Place) -> ActivationQuantizer:
 
 
 def finish(model: nn.Module) -> None:
-    """Replaces all quantizers of activations by what rounds for good, in place."""
+    """Replaces all quantizers of activations by what rounds for good, in place.
+
+    Those whose range was never seen have nothing to round by, and go away.
+    """
     for path, module in list(model.named_modules()):
         if isinstance(module, ActivationQuantizer):
-            enabled = module.quantizer.enabled
-            rounding = QuantizeDequantize(*module.parameters_now()) if enabled else nn.Identity()
+            rounding = QuantizeDequantize(*module.parameters_now()) if module.known else nn.Identity()
             parent, _, name = path.rpartition(".")
             setattr(model.get_submodule(parent), name, rounding)
     if isinstance(model, fx.GraphModule):

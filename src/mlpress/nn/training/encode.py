@@ -31,12 +31,12 @@ def encode(
         quantize: What quantizes it or its tables, or None; likewise.
 
     Returns:
-        A plain dense encoding where nothing is enabled.
+        A plain dense encoding where nothing has begun.
     """
     mask = None if prune is None else prune.mask
     bits = None if mask is None else to_numpy(mask)
     value = weight if mask is None else torch.where(mask, weight, 0)
-    rounds = quantize is not None and quantize.enabled
+    rounds = quantize is not None and quantize.begun
     found: Encoding
     if palettize is not None and palettize.enabled:
         return _palettized(value, mask, palettize, quantize if rounds else None)

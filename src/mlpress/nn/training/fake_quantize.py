@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.ao.quantization.fake_quantize import FakeQuantizeBase
 
 from mlpress.nn.arrays import whole
 from mlpress.nn.training.processes import process_count
@@ -17,7 +18,8 @@ _EPSILON = torch.finfo(torch.float32).eps
 class FakeQuantize(nn.Module):
     """Rounds to the integers of observed ranges and back; the gradient passes within the range.
 
-    (Jacob et al. 2018, section 3.) Nothing happens before it is enabled.
+    (Jacob et al. 2018, section 3.) Nothing happens before it is enabled. The switches that `torch.ao` has for
+    its own, such as ``model.apply(torch.ao.quantization.disable_observer)``, switch these, too.
 
     Attributes:
         observing: Whether it follows ranges.
@@ -34,6 +36,22 @@ class FakeQuantize(nn.Module):
     def axis(self) -> int | None:
         """Axis of channels with scales of their own."""
         return self.observer.axis
+
+    def enable_observer(self, enabled: bool = True) -> None:
+        """Lets it follow ranges from now on; a milestone that passes says anew."""
+        self.observing = enabled
+
+    def disable_observer(self) -> None:
+        """Lets ranges be as they are."""
+        self.enable_observer(False)
+
+    def enable_fake_quant(self, enabled: bool = True) -> None:
+        """Lets it round from now on; a milestone that passes says anew."""
+        self.enabled = enabled
+
+    def disable_fake_quant(self) -> None:
+        """Lets values pass as they are."""
+        self.enable_fake_quant(False)
 
     def parameters_now(self) -> tuple[Tensor, Tensor]:
         """Returns scale and zero point (int32): [channels] or scalars."""
@@ -62,6 +80,10 @@ class FakeQuantize(nn.Module):
     def set_extra_state(self, state: Any) -> None:
         """Inverse of `get_extra_state`."""
         self.observing, self.enabled = state["observing"], state["enabled"]
+
+
+# Its switches ask for this base class, whose buffers and attributes are not needed here.
+FakeQuantizeBase.register(FakeQuantize)
 
 
 class LearnedQuantize(FakeQuantize):

@@ -73,7 +73,7 @@ def _bake(stack: Stack, shared: list[Target]) -> bool:
         quantize.fold.release()
     if isinstance(encoding, Dense):
         return False
-    if quantize is not None and quantize.enabled and quantize.fold is not None and directly:
+    if quantize is not None and quantize.begun and quantize.fold is not None and directly:
         _take_in(first.module, quantize.fold)
     for target in shared:
         store(target.module, target.parameter, encoding)

@@ -34,6 +34,10 @@ class Milestones:
         quantizer.observing = self.came(self.observe, steps) and not self.came(self.settle, steps)
         quantizer.enabled = self.came(self.quantize, steps)
 
+    def begun(self, steps: int) -> bool:
+        """Whether ranges have been observed, or values rounded, after a number of steps."""
+        return self.came(self.observe, steps) or self.came(self.quantize, steps)
+
     @staticmethod
     def came(milestone: int, steps: int) -> bool:
         """Whether a milestone lies before the step after `steps` steps."""
@@ -149,6 +153,11 @@ class Quantization(Technique):
     def enabled(self) -> bool:
         """Whether it rounds."""
         return self.quantizer.enabled
+
+    @property
+    def begun(self) -> bool:
+        """Whether the weight becomes integers in the end: observing ranges is enough, as for calibration."""
+        return self.options.milestones is None or self.options.milestones.begun(self.steps)
 
     @property
     def levels(self) -> int:

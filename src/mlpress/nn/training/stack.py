@@ -121,6 +121,7 @@ def add(module: nn.Module, parameter: str, technique: Technique, stack: Stack | 
     if present is None:
         present = stack or Stack()
         parametrize.register_parametrization(module, parameter, present, unsafe=True)
+        _show_pruning(type(module), parameter)
         _make_copyable(type(module))
     present.techniques[technique.kind] = technique
     return present
@@ -147,6 +148,29 @@ def remove(module: nn.Module, parameter: str) -> None:
     """Takes the parametrization away; the parameter is the one that was trained."""
     only = len(cast("Any", module.parametrizations)[parameter]) == 1
     parametrize.remove_parametrizations(module, parameter, leave_parametrized=not only)
+
+
+def _show_pruning(kind: type[nn.Module], parameter: str) -> None:
+    """Gives the class that torch made for one parametrized module what `torch.nn.utils.prune` has.
+
+    Code that watches a training finds the mask and the weight as it is trained under the names there.
+    """
+
+    def pruning(module: nn.Module) -> Pruning:
+        stack = stack_of(module, parameter)
+        if stack is None or stack.prune is None:
+            raise AttributeError(f"{parameter} is not pruned")
+        return stack.prune
+
+    def mask(module: nn.Module) -> torch.Tensor:
+        return pruning(module).mask.to(original_of(module, parameter).dtype)
+
+    def original(module: nn.Module) -> torch.Tensor:
+        pruning(module)
+        return original_of(module, parameter)
+
+    setattr(kind, f"{parameter}_mask", property(mask))
+    setattr(kind, f"{parameter}_orig", property(original))
 
 
 def _make_copyable(kind: type[nn.Module]) -> None:
@@ -176,6 +200,7 @@ def _put_together(module: nn.Module, state: dict[str, Any], weights: dict[str, A
         module.register_parameter(name, original)
         for parametrization in parametrizations:
             parametrize.register_parametrization(module, name, parametrization, unsafe=True)
+        _show_pruning(type(module), name)
     _make_copyable(type(module))
     return module
 

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlpress.errors import RecipeError
+from mlpress.optimize.torch.fields import TypeByName
 
 Self = TypeVar("Self", bound="DictableConfig")
 
@@ -21,6 +22,9 @@ class DictableConfig(BaseModel):
 
     first_arguments: ClassVar[tuple[str, ...]] = ()
     """Fields that come first among the arguments, before those of base classes."""
+
+    type_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that hold names of types, and are read as torch's."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -52,6 +56,8 @@ class DictableConfig(BaseModel):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Lets help and completion show the fields as the arguments."""
         super().__pydantic_init_subclass__(**kwargs)
+        for name in cls.type_fields:
+            setattr(cls, name, TypeByName(name))
         cls.__signature__ = Signature(
             [
                 Parameter(
@@ -104,7 +110,7 @@ class DictableConfig(BaseModel):
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields, nested ones as dictionaries; `from_dict` reads it back."""
-        return {name: _plain(getattr(self, name)) for name in self.arguments()}
+        return {name: _plain(vars(self)[name]) for name in self.arguments()}
 
 
 def _plain(value: Any) -> Any:

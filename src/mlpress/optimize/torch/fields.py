@@ -46,9 +46,27 @@ def dtype_in(*names: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def torch_dtype(name: str) -> torch.dtype:
-    """Returns the type of torch that holds values of the named type."""
-    return _DTYPES[name]
+class TypeByName:
+    """Shows a field of a configuration that holds the name of a type as torch's type, as coremltools does."""
+
+    def __init__(self, field: str) -> None:
+        self._field = field
+
+    def __get__(self, config: Any, kind: type[Any]) -> torch.dtype | None:
+        """Returns the type that holds such values; None where the field is None."""
+        if config is None:
+            raise AttributeError(self._field)  # pydantic looks here for a default
+        name = name_of_type(config, self._field)
+        return None if name is None else _DTYPES[name]
+
+    def __set__(self, config: Any, value: Any) -> None:
+        """Sets the name; without this a value in the instance would be found first."""
+        vars(config)[self._field] = value
+
+
+def name_of_type(config: Any, field: str) -> Any:
+    """Returns the name that a field of types holds, which says how wide it is; or None."""
+    return vars(config)[field]
 
 
 def bits_of(name: str) -> int:
@@ -77,6 +95,11 @@ def one_of(*values: Any) -> BeforeValidator:
         return value
 
     return BeforeValidator(check)
+
+
+def or_else(**names: str) -> BeforeValidator:
+    """Returns what makes other names of values those that they stand for; it goes behind the check."""
+    return BeforeValidator(lambda value: names.get(value, value) if isinstance(value, str) else value)
 
 
 def instead(name: str) -> BeforeValidator:

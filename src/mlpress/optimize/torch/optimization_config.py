@@ -6,7 +6,7 @@ import operator
 import re
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, ClassVar, Final, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar
 
 import torch
 from pydantic import Field, field_validator
@@ -14,7 +14,7 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 
 from mlpress.errors import RecipeError
 from mlpress.optimize.torch.dictable import DictableConfig, Self
-from mlpress.optimize.torch.fields import bits_of
+from mlpress.optimize.torch.fields import bits_of, name_of_type
 
 Config = TypeVar("Config", bound="OptimizationConfig")
 
@@ -50,10 +50,17 @@ class ModuleOptimizationConfig(DictableConfig):
 class WeightTypeConfig(ModuleOptimizationConfig):
     """What to do to a module whose weights get another type, which the field `weight_dtype` names."""
 
+    type_fields: ClassVar[tuple[str, ...]] = ("weight_dtype",)
+
+    @property
+    def weight_type(self) -> str:
+        """Name of the type; `weight_dtype` is torch's that holds it, which has 8 bits for narrower ones."""
+        return str(name_of_type(self, "weight_dtype"))
+
     @property
     def weight_n_bits(self) -> int:
         """Bits of a weight."""
-        return bits_of(cast("Any", self).weight_dtype)
+        return bits_of(self.weight_type)
 
     @classmethod
     def from_dict(cls: type[Self], config_dict: Mapping[str, Any]) -> Self:

@@ -32,6 +32,18 @@ def test_a_script_in_training_mode_likewise() -> None:
     assert_equal(captured, module.eval(), NETWORKS["residual"].inputs)
 
 
+@pytest.mark.filterwarnings("ignore:.*does not match the corresponding output:torch.jit.TracerWarning")
+def test_a_trace_of_training_mode_likewise() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout()).train()
+    module(torch.randn(4, 3, 8, 8))  # running statistics that differ from those of the next batch
+    inputs = (torch.randn(2, 3, 8, 8),)
+    trace = torch.jit.trace(module, inputs, check_trace=False)
+    with pytest.warns(UserWarning, match="the model is in training mode"):
+        captured = capture(trace, inputs)
+    assert_equal(captured, module.eval(), inputs)
+    assert not captured.states
+
+
 def test_a_program_exported_in_training_mode_is_refused() -> None:
     program = torch.export.export(made("residual").train(), NETWORKS["residual"].inputs)
     with pytest.raises(

@@ -12,6 +12,7 @@ from torch.fx.traceback import annotate, preserve_node_meta
 from mlpress.converter.capture.exporting import explain
 from mlpress.converter.capture.source import ANNOTATION
 from mlpress.converter.capture.torchscript.control import run_if, run_loop
+from mlpress.converter.capture.torchscript.evaluation import counts_batches, in_evaluation
 from mlpress.converter.capture.torchscript.operators import call
 from mlpress.converter.capture.torchscript.places import place_of
 from mlpress.converter.capture.torchscript.primitives import PRIMITIVES, Node
@@ -76,6 +77,9 @@ class Interpreter:
             return None
         if (prim := PRIMITIVES.get(kind)) is not None:
             return prim(node, *args)
+        if counts_batches(node, kind):
+            return args[0]
+        args = in_evaluation(kind, args)
         place = place_of(node)
         try:
             with annotate({ANNOTATION: (place.module or self._owner(node), place.location)}):

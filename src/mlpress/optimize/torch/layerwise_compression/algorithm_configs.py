@@ -51,7 +51,7 @@ class ModuleGPTQConfig(LayerwiseCompressionAlgorithmConfig, WeightTypeConfig):
         algorithm: ``gptq``.
     """
 
-    weight_dtype: Annotated[str, dtype_in(*_INTEGERS, "float32")] = "uint8"
+    weight_dtype: Annotated[Any, dtype_in(*_INTEGERS, "float32")] = "uint8"
     granularity: Annotated[QuantizationGranularity, member_of(QuantizationGranularity)] = (
         QuantizationGranularity.per_channel
     )
@@ -69,13 +69,13 @@ class ModuleGPTQConfig(LayerwiseCompressionAlgorithmConfig, WeightTypeConfig):
     def _check(self) -> Any:
         if (self.granularity is QuantizationGranularity.per_block) != (self.block_size is not None):
             raise ValueError("block_size goes with granularity 'per_block', and only with it")
-        _check_normal_float(self.enable_normal_float, self.weight_dtype)
+        _check_normal_float(self.enable_normal_float, self.weight_type)
         return self
 
     @property
     def is_identity(self) -> bool:
         """Whether layers are left alone."""
-        return self.weight_dtype == "float32"
+        return self.weight_type == "float32"
 
 
 @LayerwiseCompressionAlgorithmConfig.register("sparse_gpt")
@@ -97,7 +97,7 @@ class ModuleSparseGPTConfig(LayerwiseCompressionAlgorithmConfig, WeightTypeConfi
 
     target_sparsity: Annotated[float, Field(ge=0, le=1)] = 0.5
     n_m_ratio: Pair | None = None
-    weight_dtype: Annotated[str, dtype_in(*_INTEGERS, "float16", "float32")] = "uint8"
+    weight_dtype: Annotated[Any, dtype_in(*_INTEGERS, "float16", "float32")] = "uint8"
     quantization_granularity: Annotated[QuantizationGranularity, member_of(QuantizationGranularity)] = (
         QuantizationGranularity.per_channel
     )
@@ -115,5 +115,5 @@ class ModuleSparseGPTConfig(LayerwiseCompressionAlgorithmConfig, WeightTypeConfi
             raise ValueError(f"n_m_ratio is {self.n_m_ratio}; n is 0 to m")
         if self.quantization_granularity is QuantizationGranularity.per_block:
             raise ValueError("quantization_granularity is per_block; allowed: per_tensor, per_channel")
-        _check_normal_float(self.enable_normal_float, self.weight_dtype)
+        _check_normal_float(self.enable_normal_float, self.weight_type)
         return self

@@ -18,7 +18,6 @@ from mlpress.nn.calibration.hessian import Hessian
 from mlpress.nn.calibration.results import pruned_encoding, rounded_encoding
 from mlpress.nn.calibration.sparse_gpt import SparseGPTOptions, sparse_gpt
 from mlpress.nn.metadata import load, store
-from mlpress.optimize.torch.fields import bits_of
 from mlpress.optimize.torch.layerwise_compression.algorithm_configs import (
     LayerwiseCompressionAlgorithmConfig,
     ModuleGPTQConfig,
@@ -131,16 +130,22 @@ class GPTQ(OBSCompressionAlgorithm):
     _config: ModuleGPTQConfig
 
     def __init__(self, layer: nn.Module, config: ModuleGPTQConfig) -> None:
+        """Takes a layer, and how to compress it; see the base class.
+
+        Raises:
+            NotApplicableError: The blocks do not divide its input channels, too.
+        """
         super().__init__(layer, config)
+        inputs = cast("torch.Tensor", layer.weight).shape[1]
+        if config.block_size is not None and inputs % config.block_size:
+            raise NotApplicableError(
+                f"block_size {config.block_size} does not divide the {inputs} input channels"
+            )
 
     def encode(self, weight: torch.Tensor, hessians: torch.Tensor, mask: torch.Tensor | None) -> Encoding:
         """Returns how the layer's weight is stored; see the base class."""
         config, block = self._config, None
         if config.block_size is not None:
-            if weight.shape[1] % config.block_size:
-                raise NotApplicableError(
-                    f"block_size {config.block_size} does not divide the {weight.shape[1]} input channels"
-                )
             block = config.block_size * weight[0, 0].numel()
         options = GPTQOptions(
             grid=_grid(config, config.granularity is not QuantizationGranularity.per_tensor),
@@ -151,7 +156,7 @@ class GPTQ(OBSCompressionAlgorithm):
         )
         kept = None if mask is None else mask.flatten(1)
         found = gptq_groups(weight.flatten(1), hessians, options, kept)
-        return rounded_encoding(found, weight, not config.weight_dtype.startswith("u"))
+        return rounded_encoding(found, weight, not config.weight_type.startswith("u"))
 
 
 @LayerwiseCompressionAlgorithm.register("sparse_gpt")
@@ -170,18 +175,18 @@ class SparseGPT(OBSCompressionAlgorithm):
         options = SparseGPTOptions(
             sparsity=config.target_sparsity,
             n_m_ratio=config.n_m_ratio,
-            grid=None if config.weight_dtype.startswith("float") else _grid(config, per_channel),
+            grid=None if config.weight_type.startswith("float") else _grid(config, per_channel),
             dampening=config.hessian_dampening,
             group=config.processing_group_size,
         )
         rows = weight.flatten(1)
         found = sparse_gpt(rows.reshape(len(hessians), -1, rows.shape[1]), hessians, options)
-        return pruned_encoding(found, weight, not config.weight_dtype.startswith("u"))
+        return pruned_encoding(found, weight, not config.weight_type.startswith("u"))
 
 
 def _grid(config: ModuleGPTQConfig | ModuleSparseGPTConfig, per_channel: bool) -> GridOptions:
     symmetric = config.quantization_scheme is QuantizationScheme.symmetric
-    return GridOptions(bits_of(config.weight_dtype), symmetric, per_channel, config.enable_normal_float)
+    return GridOptions(config.weight_n_bits, symmetric, per_channel, config.enable_normal_float)
 
 
 def _mask(layer: nn.Module) -> torch.Tensor | None:

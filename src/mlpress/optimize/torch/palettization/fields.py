@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import model_validator
 from torch import nn
 
-from mlpress.optimize.torch.fields import dtype_in, member_of, one_of
+from mlpress.optimize.torch.fields import dtype_in, member_of, name_of_type, one_of
 from mlpress.optimize.torch.optimization_config import ModuleOptimizationConfig, PalettizationGranularity
 from mlpress.recipe import Palettize, Quantize, Stage
 
@@ -37,8 +37,10 @@ class KMeansConfig(ModuleOptimizationConfig):
             vectors.
     """
 
+    type_fields: ClassVar[tuple[str, ...]] = ("lut_dtype",)
+
     n_bits: Annotated[int, one_of(1, 2, 3, 4, 6, 8)] = 4
-    lut_dtype: Annotated[Literal["int8", "uint8"], dtype_in("int8", "uint8")] | None = None
+    lut_dtype: Annotated[Any, dtype_in("int8", "uint8")] | None = None
     granularity: Annotated[PalettizationGranularity, member_of(PalettizationGranularity)] = (
         PalettizationGranularity.per_tensor
     )
@@ -68,6 +70,5 @@ class KMeansConfig(ModuleOptimizationConfig):
             per_channel_scale=self.enable_per_channel_scale,
             weight_threshold=0,
         )
-        if self.lut_dtype is None:
-            return (palettize,)
-        return (palettize, Quantize(dtype=self.lut_dtype, weight_threshold=0))
+        table = name_of_type(self, "lut_dtype")
+        return (palettize,) if table is None else (palettize, Quantize(dtype=table, weight_threshold=0))

@@ -11,7 +11,7 @@ from torch import nn
 
 from mlpress.nn.targets import CONVOLUTIONS
 from mlpress.nn.training.palettize_options import PalettizeOptions
-from mlpress.optimize.torch.fields import Sizes, dtype_in, instead, member_of, one_of
+from mlpress.optimize.torch.fields import Sizes, dtype_in, instead, member_of, one_of, or_else
 from mlpress.optimize.torch.optimization_config import (
     ModuleOptimizationConfig,
     OptimizationConfig,
@@ -45,7 +45,8 @@ class ModuleDKMPalettizerConfig(ModuleOptimizationConfig):
         enable_per_channel_scale: Palettize the weights divided by one scale per output channel.
         milestone: Step at which palettization begins.
         cluster_dim: Neighbours along the channels that share an index; None is 1.
-        lut_dtype: ``f32``, ``f16``, ``bf16``, or ``i8`` or ``u8`` for tables of integers.
+        lut_dtype: ``f32``, ``f16``, ``bf16``, or ``i8`` or ``u8`` for tables of integers (``int8`` and
+            ``uint8``, the names that palettization after training takes, mean the same).
         quantize_activations: False. (With True coremltools keeps a range for each sample of a batch, fails
             when a batch has another size, and forgets the ranges in the end.)
         cluster_permute: An order of the weight's axes; groups, vectors and scales of channels are along the
@@ -69,6 +70,8 @@ class ModuleDKMPalettizerConfig(ModuleOptimizationConfig):
         cluster_dtype: None: `lut_dtype` says it.
     """
 
+    type_fields: ClassVar[tuple[str, ...]] = ("dtype",)
+
     n_bits: Annotated[int, one_of(1, 2, 3, 4, 6, 8)] | None = None
     weight_threshold: int = 2048
     granularity: Annotated[PalettizationGranularity, member_of(PalettizationGranularity)] = (
@@ -81,8 +84,10 @@ class ModuleDKMPalettizerConfig(ModuleOptimizationConfig):
     cluster_dim: int | None = None
     quant_min: int = -128
     quant_max: int = 127
-    dtype: Annotated[str, dtype_in("qint8", "quint8", "float32")] = "qint8"
-    lut_dtype: Annotated[str, one_of("f32", "f16", "bf16", "i8", "u8")] = "f32"
+    dtype: Annotated[Any, dtype_in("qint8", "quint8", "float32")] = "qint8"
+    lut_dtype: Annotated[str, one_of("f32", "f16", "bf16", "i8", "u8"), or_else(int8="i8", uint8="u8")] = (
+        "f32"
+    )
     quantize_activations: bool = False
     cluster_permute: Sizes | None = None
     palett_max_mem: float = 1.0

@@ -43,7 +43,7 @@ class ModulePostTrainingQuantizerConfig(WeightTypeConfig):
             sizes along output channels, input channels and the axes that follow, 0 meaning all.
     """
 
-    weight_dtype: Annotated[str, dtype_in("int8", "uint8", "int4", "uint4", *_FLOATS, "float32")] = "int8"
+    weight_dtype: Annotated[Any, dtype_in("int8", "uint8", "int4", "uint4", *_FLOATS, "float32")] = "int8"
     granularity: Annotated[QuantizationGranularity, member_of(QuantizationGranularity)] = (
         QuantizationGranularity.per_channel
     )
@@ -58,15 +58,15 @@ class ModulePostTrainingQuantizerConfig(WeightTypeConfig):
             raise ValueError("block_size goes with granularity 'per_block', and only with it")
         if self.block_size is not None and min(self.block_size) < 0:
             raise ValueError(f"block_size is {self.block_size}; sizes are 0 or more")
-        if self.weight_dtype in _FLOATS and self.quantization_scheme is QuantizationScheme.affine:
-            raise ValueError(f"weight_dtype {self.weight_dtype!r} goes with quantization_scheme 'symmetric'")
+        if self.weight_type in _FLOATS and self.quantization_scheme is QuantizationScheme.affine:
+            raise ValueError(f"weight_dtype {self.weight_type!r} goes with quantization_scheme 'symmetric'")
         return self
 
     def stage_for(self, target: Target) -> Stage | str:
         """Returns the stage of a recipe that says the same for one weight, or why there is none."""
         symmetric = self.quantization_scheme is QuantizationScheme.symmetric
         arguments: dict[str, Any] = {
-            "dtype": "int8" if self.weight_dtype in _FLOATS else self.weight_dtype,
+            "dtype": "int8" if self.weight_type in _FLOATS else self.weight_type,
             "mode": "linear_symmetric" if symmetric else "linear",
             "granularity": self.granularity.value,
             "weight_threshold": 0,
@@ -142,7 +142,7 @@ class PostTrainingQuantizer(BasePostTrainingModelOptimizer):
         plans: list[Plan] = []
         for target in targets(model, self._supported_modules):
             config = config_of(self._config, model, target)
-            if config is not None and config.weight_dtype != "float32":
+            if config is not None and config.weight_type != "float32":
                 plans.append(_plan(target, config))
         outcome = compress(plans, strict=strict)
         self._errors, self._skipped = outcome.errors, outcome.skipped
@@ -155,5 +155,5 @@ def _plan(target: Target, config: ModulePostTrainingQuantizerConfig) -> Plan:
         stage = config.stage_for(target)
     except EncodingError as reason:
         stage = str(reason)
-    solve = partial(run_float8, config.weight_dtype) if config.weight_dtype in _FLOATS else run
+    solve = partial(run_float8, config.weight_type) if config.weight_type in _FLOATS else run
     return Plan(target, stage if isinstance(stage, str) else (stage,), solve)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+import torch
+from pydantic import Field, model_validator
 
 from mlpress.nn.training.quantize import Milestones, QuantizeOptions
 from mlpress.nn.training.ranges import Integers
@@ -25,14 +26,17 @@ class ModuleLinearQuantizerConfig(WeightTypeConfig):
         activation_observer: How ranges of activations are followed.
         quantization_scheme: ``symmetric`` or ``affine``; one for the model.
         milestones: Steps at which ranges begin to be observed, rounding begins, ranges settle, and batch
-            norms freeze; -1 for never. None is observing and rounding from the start.
+            norms freeze; -1 for never. None is observing and rounding from the start. What was observed is
+            quantized in the end, whether or not rounding has begun.
     """
 
+    type_fields: ClassVar[tuple[str, ...]] = ("weight_dtype", "activation_dtype")
+
     algorithm: Annotated[str, one_of("vanilla", "learnable")] = "vanilla"
-    weight_dtype: Annotated[str, dtype_in("qint4", "quint4", "qint8", "quint8", "float32")] = "qint8"
+    weight_dtype: Annotated[Any, dtype_in("qint4", "quint4", "qint8", "quint8", "float32")] = "qint8"
     weight_observer: Annotated[ObserverType, member_of(ObserverType)] = ObserverType.moving_average_min_max
     weight_per_channel: bool = True
-    activation_dtype: Annotated[str, dtype_in("quint8", "float32")] = "quint8"
+    activation_dtype: Annotated[Any, dtype_in("quint8", "float32")] = "quint8"
     activation_observer: Annotated[ObserverType, member_of(ObserverType)] = (
         ObserverType.moving_average_min_max
     )
@@ -41,11 +45,21 @@ class ModuleLinearQuantizerConfig(WeightTypeConfig):
     )
     milestones: Milestone4 | None = None
 
+    @model_validator(mode="after")
+    def _check(self) -> Any:
+        observe, quantize, settle, _ = self.milestones or (0, 0, 1, -1)
+        if quantize >= 0 and (observe < 0 or 0 <= settle <= observe):
+            raise ValueError(
+                f"milestones is {self.milestones}: ranges would settle before any are observed; the third is "
+                f"greater than the first"
+            )
+        return self
+
     def weights(self, milestones: Milestones | None) -> QuantizeOptions | None:
         """Returns what is done to weights, or None."""
-        if self.weight_dtype == "float32":
+        if self.weight_dtype == torch.float32:
             return None
-        signed = self.weight_dtype.startswith("qint")
+        signed = self.weight_type.startswith("qint")
         integers = Integers(self.weight_n_bits, signed, self._symmetric)
         return QuantizeOptions(
             integers, self.weight_observer.value, self._learned, self.weight_per_channel, milestones
@@ -53,7 +67,7 @@ class ModuleLinearQuantizerConfig(WeightTypeConfig):
 
     def activations(self, milestones: Milestones | None) -> QuantizeOptions | None:
         """Returns what is done to activations, or None."""
-        if self.activation_dtype == "float32":
+        if self.activation_dtype == torch.float32:
             return None
         integers = Integers(8, signed=False, symmetric=self._symmetric)
         return QuantizeOptions(integers, self.activation_observer.value, self._learned, False, milestones)

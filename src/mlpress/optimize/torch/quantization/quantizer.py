@@ -69,7 +69,7 @@ class LinearQuantizer(Quantizer):
         inputs = to_device(as_inputs(example_inputs), device_of(self._model))
         self._start(inplace)
         self._model.train()
-        wanted = any(config.activation_dtype != "float32" for config in self._config.all_configs())
+        wanted = any(config.activation_dtype != torch.float32 for config in self._config.all_configs())
         graph = self._graph(required=wanted)
         self._folds = {} if graph is None else _folds(graph)
         plan = None
@@ -91,7 +91,14 @@ class LinearQuantizer(Quantizer):
     def _preserve(self, source: nn.Module, target: nn.Module) -> None:
         """Copies the attributes that graph modules, and copies of them, would lose."""
         for name in self._configuration.preserved_attributes:
-            setattr(target, name, getattr(source, name))
+            computed = getattr(type(source), name, None)
+            if isinstance(computed, property) and _holds(computed, target):
+                setattr(type(target), name, computed)  # a graph module has a class of its own
+                continue
+            value = getattr(source, name)
+            if isinstance(value, torch.Tensor) and not value.is_leaf:
+                value = value.detach()  # what is computed from parameters cannot be copied
+            setattr(target, name, value)
 
     @property
     def _configuration(self) -> LinearQuantizerConfig:
@@ -188,6 +195,15 @@ class LinearQuantizer(Quantizer):
                 nothing = {"error": float("nan"), "#params": -1}
                 rows[name] = {"type": "activation", "device": device, **described, **nothing}
         return self._report(rows)
+
+
+def _holds(computed: property, module: nn.Module) -> bool:
+    """Whether a property has a value there: a graph module has the submodules, not the methods."""
+    try:
+        computed.__get__(module, type(module))
+    except Exception:  # whatever the user's code raises
+        return False
+    return True
 
 
 def _folds(graph: fx.GraphModule) -> dict[nn.Module, nn.Module]:
