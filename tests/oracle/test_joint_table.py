@@ -302,7 +302,6 @@ def test_a_channel_of_zeros_stays_zero(target: str, mode: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("target", "steps", "reason"),
     [
-        ("iOS15", (QUANTIZE,), "need iOS 16 or later; the model targets iOS 15"),
         ("iOS16", (palettize(3),), "3-bit palettization needs iOS 18 or later; the model targets iOS 16"),
         ("iOS17", (palettize(3),), "3-bit palettization needs iOS 18 or later; the model targets iOS 17"),
         ("iOS16", (quantize("int4"),), "4-bit quantization needs iOS 18"),

@@ -11,6 +11,7 @@ import coremltools as ct
 import coremltools.optimize.coreml as peer
 import numpy as np
 import pytest
+from coremltools.converters.mil.mil import Builder as mb
 
 import mlpress.optimize.coreml as ours
 from tests.oracle.chains import chains, decoded_here, decoded_there
@@ -242,3 +243,39 @@ def test_metadata_of_weights(compressed: bool, built: Callable[[str], Any]) -> N
         assert [(op.op_type, op.name, op.params_name_mapping) for op in here[name].child_ops] == [
             (op.op_type, op.name, op.params_name_mapping) for op in metadata.child_ops
         ]
+
+
+def operators(model: Any) -> list[tuple[str, list[str]]]:
+    """Type and parameters of each operator of the only function, constants and attributes apart."""
+    (function,) = model.get_spec().mlProgram.functions.values()
+    (block,) = function.block_specializations.values()
+    return [(op.type, sorted(op.inputs)) for op in block.operations if op.type != "const"]
+
+
+@mb.program(input_specs=[mb.TensorSpec(shape=(1, 4, 8, 8))], opset_version=ct.target.iOS15)
+def of_ios15(x: Any) -> Any:
+    weight = np.random.default_rng(0).standard_normal((64, 4, 3, 3)).astype(np.float32)
+    picked = mb.gather(x=mb.conv(x=x, weight=weight), indices=[0, 2], axis=1)
+    largest, _ = mb.topk(x=picked, k=1, axis=1)
+    return mb.upsample_bilinear(x=largest, scale_factor_height=2.0, scale_factor_width=2.0)
+
+
+def test_compression_makes_a_model_for_ios15_one_for_ios16() -> None:
+    model = ct.convert(of_ios15, minimum_deployment_target=ct.target.iOS15, skip_model_load=True)
+    here, there = (
+        library.linear_quantize_weights(model, library.OptimizationConfig(library.OpLinearQuantizerConfig()))
+        for library in (ours, peer)
+    )
+    assert here.get_spec().specificationVersion == there.get_spec().specificationVersion == 7
+    assert operators(here) == operators(there)
+
+
+@pytest.mark.parametrize("target", [ct.target.iOS15, ct.target.iOS16])
+def test_quantized_activations_make_a_model_one_for_ios17(target: Any, tmp_path: Path) -> None:
+    model = ct.convert(of_ios15, minimum_deployment_target=target, skip_model_load=True)
+    config = ours.OptimizationConfig(ours.OpLinearQuantizerConfig())
+    made = ours.linear_quantize_activations(model, config, [{"x": np.ones((1, 4, 8, 8), np.float32)}])
+    assert made.get_spec().specificationVersion == 8
+    made.save(tmp_path / "made.mlpackage")
+    read = peer.decompress_weights(ct.models.MLModel(str(tmp_path / "made.mlpackage"), skip_model_load=True))
+    assert [op.op_type for op in read._mil_program.functions["main"].operations].count("quantize") == 2

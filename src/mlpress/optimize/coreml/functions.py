@@ -1,5 +1,6 @@
 """The functions that compress a package, under coremltools' names.
 
+As in coremltools, a model for iOS 15 becomes one for iOS 16, the first that can express compressed weights.
 Each returns a new model, whose `compression_report` says what was done to each weight.
 """
 
@@ -9,7 +10,7 @@ from typing import Any
 
 from mlpress.api import compress_with, decompress
 from mlpress.errors import LegalityError, RecipeError
-from mlpress.mil import Opset
+from mlpress.mil import Opset, raised
 from mlpress.models import MLModel, as_mlmodel
 from mlpress.optimize.coreml.config import (
     OpCompressorConfig,
@@ -111,6 +112,7 @@ def _compress(
     model = as_mlmodel(mlmodel)
     if joint_compression:
         _check_joint(model)
+    model = model.with_program(raised(model.program, Opset.CoreML6))
     options = Options(already_compressed=joint_compression, workers=workers)
     compressed, report = compress_with(model, Recipe.of(config.step()), options)
     compressed.compression_report = report
