@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from coremltools.converters.mil.mil import Builder as mb
 
+import mlpress
 import mlpress.optimize.coreml as ours
 from tests.oracle.chains import chains, decoded_here, decoded_there
 from tests.oracle.models import build_linear
@@ -279,3 +280,53 @@ def test_quantized_activations_make_a_model_one_for_ios17(target: Any, tmp_path:
     made.save(tmp_path / "made.mlpackage")
     read = peer.decompress_weights(ct.models.MLModel(str(tmp_path / "made.mlpackage"), skip_model_load=True))
     assert [op.op_type for op in read._mil_program.functions["main"].operations].count("quantize") == 2
+
+
+# Names that scripts import.
+
+
+@pytest.mark.parametrize(
+    ("place", "missing"),
+    [
+        ("optimize.coreml", set()),
+        (
+            "models.MLModel",
+            {  # Core ML's runtime on macOS
+                "get_available_compute_devices",
+                "get_compiled_model_path",
+                "last_predict_duration_in_nano_seconds",
+                "load_duration_in_nano_seconds",
+            },
+        ),
+        (
+            "utils",
+            {  # of other kinds of models, or for macOS
+                "compile_model",
+                "convert_double_to_float_multiarray_type",
+                "evaluate_classifier",
+                "evaluate_classifier_with_probabilities",
+                "evaluate_regressor",
+                "evaluate_transformer",
+                "make_pipeline",
+            },
+        ),
+        (
+            "",
+            {"PassPipeline", "SPECIFICATION_VERSION", "compression_utils", "converters", "version"}
+            | {"libmilstoragepython", "libmodelpackage"},
+        ),
+    ],
+)
+def test_names_that_are_there(place: str, missing: set[str]) -> None:
+    here, there = mlpress, ct
+    for name in filter(None, place.split(".")):
+        here, there = getattr(here, name), getattr(there, name)
+    names = {name for name in dir(there) if not name.startswith("_") and name != "test"}
+    assert names - set(dir(here)) == missing
+
+
+@pytest.mark.parametrize("name", sorted({*mlpress.utils.__all__} - {"MultiFunctionDescriptor"}))
+def test_functions_of_utils_take_the_same_arguments(name: str) -> None:
+    here, there = arguments(getattr(mlpress.utils, name)), arguments(getattr(ct.utils, name))
+    assert here == there
+    assert getattr(mlpress.models.utils, name) is getattr(mlpress.utils, name)

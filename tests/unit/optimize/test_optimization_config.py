@@ -197,7 +197,7 @@ def test_each_configuration_says_what_a_stage_says(config: Any, stage: Any) -> N
         (lambda: OpLinearQuantizerConfig(weight_threshold=-1), "weight_threshold"),
         (lambda: OpPalettizerConfig(), "nbits is None"),
         (lambda: OpPalettizerConfig(nbits=4, granularity="per_block"), "granularity is 'per_block'"),
-        (lambda: OpPalettizerConfig(nbits=4, granularity="per_grouped_channel", group_size=0), "group_size"),
+        (lambda: OpPalettizerConfig(nbits=4, granularity="per_grouped_channel", group_size=-1), "group_size"),
         (lambda: OpPalettizerConfig(mode="custom"), "lut_function goes with mode 'custom'"),
         (lambda: OpPalettizerConfig(mode="uniform", nbits=4, cluster_dim=2), "cluster_dim has to be 1"),
         (lambda: OpMagnitudePrunerConfig(), "exactly one of target_sparsity and n_m_ratio"),

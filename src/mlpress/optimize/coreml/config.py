@@ -155,7 +155,7 @@ class OpPalettizerConfig(OpCompressorConfig):
         nbits: 1, 2, 3, 4, 6 or 8; for kmeans and uniform only, which need it.
         lut_function: For custom: takes the weights of one table and returns (table, indices).
         granularity: ``"per_tensor"`` or ``"per_grouped_channel"``.
-        group_size: For ``"per_grouped_channel"``: channels that share a table.
+        group_size: For ``"per_grouped_channel"``: channels that share a table; 0 for all of them.
         channel_axis: Axis of those channels; None picks the output channels of the operator.
         cluster_dim: Weights along the channel axis that share an index.
         enable_per_channel_scale: Fit the weights divided by one scale per output channel.
@@ -186,7 +186,7 @@ class OpPalettizerConfig(OpCompressorConfig):
             "mode": str(self.mode).lower(),
             "nbits": self.nbits,
             "lut_function": self.lut_function,
-            "group_size": self.group_size if granularity == "per_grouped_channel" else None,
+            "group_size": (self.group_size or None) if granularity == "per_grouped_channel" else None,
             "channel_axis": self.channel_axis,
             "cluster_dim": self.cluster_dim,
             "per_channel_scale": self.enable_per_channel_scale,

@@ -6,6 +6,7 @@ Each returns a new model, whose `compression_report` says what was done to each 
 
 from __future__ import annotations
 
+from logging import getLogger
 from typing import Any
 
 from mlpress.api import compress_with, decompress
@@ -22,6 +23,8 @@ from mlpress.optimize.coreml.config import (
 from mlpress.optimize.coreml.optimization_config import OptimizationConfig
 from mlpress.passes import Options
 from mlpress.recipe import Recipe
+
+_log = getLogger(__name__)
 
 
 def palettize_weights(mlmodel: Any, config: OptimizationConfig, joint_compression: bool = False) -> MLModel:
@@ -116,6 +119,15 @@ def _compress(
     options = Options(already_compressed=joint_compression, workers=workers)
     compressed, report = compress_with(model, Recipe.of(config.step()), options)
     compressed.compression_report = report
+    if report.skipped:
+        first = report.skipped[0]
+        _log.warning(
+            "%d of %d weights stay as they were, the first of them %r: %s (all are in compression_report)",
+            len(report.skipped),
+            len(report),
+            first.name,
+            first.reason,
+        )
     return compressed
 
 
