@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         StateType,
         TensorType,
     )
+    from mlpress.converter.pass_pipeline import PassPipeline
     from mlpress.converter.targets import colorlayout, precision, target
     from mlpress.models import ComputeUnit, MLModel, ReshapeFrequency, SpecializationStrategy
     from mlpress.passes import Report
@@ -39,6 +40,7 @@ _HOMES = {
     "ImageType": "mlpress.converter.features",
     "MLModel": "mlpress.models",
     "Palettize": "mlpress.recipe",
+    "PassPipeline": "mlpress.converter.pass_pipeline",
     "Prune": "mlpress.recipe",
     "Quantize": "mlpress.recipe",
     "RangeDim": "mlpress.converter.features",
@@ -75,6 +77,7 @@ __all__ = [
     "ImageType",
     "MLModel",
     "Palettize",
+    "PassPipeline",
     "Prune",
     "Quantize",
     "RangeDim",

@@ -312,7 +312,7 @@ def test_quantized_activations_make_a_model_one_for_ios17(target: Any, tmp_path:
         ),
         (
             "",
-            {"PassPipeline", "SPECIFICATION_VERSION", "compression_utils", "converters", "version"}
+            {"SPECIFICATION_VERSION", "compression_utils", "converters", "version"}
             | {"libmilstoragepython", "libmodelpackage"},
         ),
     ],

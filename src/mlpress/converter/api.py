@@ -20,6 +20,7 @@ from mlpress.converter.interface import add_classifier, set_inputs, set_outputs
 from mlpress.converter.lowering import registry
 from mlpress.converter.lowering.program import lower
 from mlpress.converter.overflow import leaving_range
+from mlpress.converter.pass_pipeline import PassPipeline
 from mlpress.converter.passes.pipeline import clean, prepare_float16, simplify
 from mlpress.converter.passes.precision import PrecisionReport, Selector, set_precision
 from mlpress.converter.ranks import check_ranks
@@ -48,7 +49,7 @@ def convert(
     compute_units: ComputeUnit = ComputeUnit.ALL,
     package_dir: str | None = None,
     debug: bool = False,
-    pass_pipeline: None = None,
+    pass_pipeline: PassPipeline | None = None,
     states: Sequence[StateType] | None = None,
     *,
     samples: Samples | Callable[[MLModel], Samples] | None = None,
@@ -72,7 +73,8 @@ def convert(
         compute_units: Kept with the model.
         package_dir: Where to save the model, too.
         debug: Accepted.
-        pass_pipeline: None; the passes are fixed.
+        pass_pipeline: Compresses weights that were trained to be pruned or palettized; the other passes are
+            fixed.
         states: The buffers that the model remembers. Those that it changes are found without; given ones are
             checked.
         samples: Inputs by name, as `MLModel.predict` takes them: any iterable, read once. The program runs
@@ -88,6 +90,7 @@ def convert(
     """
     del skip_model_load, debug
     _check_choices(source, convert_to, pass_pipeline)
+    pipeline = pass_pipeline or PassPipeline()
     opset = (minimum_deployment_target or AvailableTarget.iOS15).opset
     features = examples.as_features(inputs)
     captured = _captured(model, features)
@@ -103,7 +106,7 @@ def convert(
         raise MlpressError("samples is given, but compute_precision is FLOAT32: nothing can leave its range")
 
     def made_with(overflows: Mapping[str, str]) -> MLModel:
-        program = _program(captured, opset, wanted, outputs)
+        program, compression = pipeline.apply(_program(captured, opset, wanted, outputs))
         function = program.functions["main"]
         report = _in_precision(function, wanted, wants_float16, overflows)
         check_ranks(function, captured)
@@ -113,7 +116,7 @@ def convert(
             add_classifier(function, classifier_config)
         clean(function)
         made = _model(program, wanted, captured, shown, classifier_config, compute_units)
-        made.conversion_report = report
+        made.conversion_report, made.compression_report = report, compression
         return made
 
     made = made_with({})
@@ -132,8 +135,8 @@ def _check_choices(source: str, convert_to: str | None, pass_pipeline: object) -
         raise MlpressError(f"source is {source!r}; allowed: 'auto', 'pytorch'")
     if convert_to not in (None, "mlprogram"):
         raise MlpressError(f"convert_to is {convert_to!r}; allowed: 'mlprogram'")
-    if pass_pipeline is not None:
-        raise MlpressError("pass_pipeline is given; the passes of this converter are fixed")
+    if pass_pipeline is not None and not isinstance(pass_pipeline, PassPipeline):
+        raise MlpressError(f"pass_pipeline is {pass_pipeline!r}; allowed: a mlpress.PassPipeline or None")
 
 
 def _captured(model: Any, features: Sequence[Feature] | None) -> Captured:
