@@ -216,3 +216,15 @@ def test_names_are_taken_literally() -> None:
     step = OptimizationConfig(op_name_configs={"a[0]*": OpPalettizerConfig(nbits=4)}).step()
     assert step.stage_for("a[0]*", []) == Palettize(nbits=4)
     assert step.stage_for("a0b", []) is None
+
+
+def test_const_is_no_type_of_operators_that_use_weights() -> None:
+    with pytest.raises(RecipeError, match="op type 'const' is no user of weights"):
+        OptimizationConfig().set_op_type("const", OpPalettizerConfig(nbits=4))
+
+
+def test_a_ratio_may_be_a_list_as_in_yaml() -> None:
+    config = OptimizationConfig.from_dict(
+        {"config_type": "OpMagnitudePrunerConfig", "global_config": {"n_m_ratio": [2, 4]}}
+    )
+    assert config.global_config == OpMagnitudePrunerConfig(n_m_ratio=(2, 4))

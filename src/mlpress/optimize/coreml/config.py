@@ -22,8 +22,10 @@ class OpCompressorConfig(ABC):
     def stage(self) -> Stage:
         """Returns the stage of a recipe that says the same."""
 
-    def check_op_type(self, op_type: str) -> None:  # noqa: B027 (most configurations suit every type)
+    def check_op_type(self, op_type: str) -> None:
         """Raises RecipeError if the configuration means nothing for operators of a type."""
+        if op_type == "const":
+            raise RecipeError("op type 'const' is no user of weights; give the types of those, or op names")
 
     def __post_init__(self) -> None:
         self.stage()
@@ -123,6 +125,9 @@ class OpMagnitudePrunerConfig(OpCompressorConfig):
         if (self.target_sparsity is None) == (self.n_m_ratio is None):
             raise RecipeError("give exactly one of target_sparsity and n_m_ratio")
         super().__post_init__()
+        if self.n_m_ratio is not None:  # YAML has lists only
+            n, m = self.n_m_ratio
+            self.n_m_ratio = n, m
         if self.dim is None and self.stage().is_structured:
             self.dim = self.stage().axis
 
@@ -140,6 +145,7 @@ class OpMagnitudePrunerConfig(OpCompressorConfig):
 
     def check_op_type(self, op_type: str) -> None:
         """Raises RecipeError if the configuration means nothing for operators of a type."""
+        super().check_op_type(op_type)
         if self.stage().is_structured and op_type not in _STRUCTURED_OPS:
             raise RecipeError(
                 f"block and n:m sparsity are for {' and '.join(_STRUCTURED_OPS)} operators, not {op_type!r}"
