@@ -116,7 +116,6 @@ SINGLE: dict[str, Steps] = {
     "palettize uniform 4": (palettize(mode="uniform"),),
     "palettize uniform 2": (palettize(2, mode="uniform"),),
     "palettize 4 groups of 16": (palettize(group_size=16),),
-    "palettize 4 one group": (palettize(group_size=0),),
     "palettize 2 groups of 32": (palettize(2, group_size=32),),
     "palettize uniform 3 groups of 16": (palettize(3, mode="uniform", group_size=16),),
     "palettize 2 groups of 4 on axis 1": (palettize(2, group_size=4, channel_axis=1),),

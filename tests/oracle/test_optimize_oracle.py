@@ -226,6 +226,37 @@ def test_unique_does_the_same_in_both() -> None:
     assert decoded_here(here)["linear_cast_fp16", "weight"].tobytes() == weight.tobytes()
 
 
+@pytest.mark.parametrize("more", [{}, {"cluster_dim": 2}, {"channel_axis": 1}])
+def test_a_group_of_size_0_is_all_channels_in_both(more: dict[str, int]) -> None:
+    model = build_linear(np.random.default_rng(0).standard_normal((128, 64)).astype(np.float16))
+    here, there = (
+        library.palettize_weights(
+            model,
+            library.OptimizationConfig(
+                library.OpPalettizerConfig(nbits=4, granularity="per_grouped_channel", group_size=0, **more)
+            ),
+        )
+        for library in (ours, peer)
+    )
+    assert chains(here.get_spec()) == chains(there.get_spec())
+
+
+def test_metadata_can_be_made_of_an_array() -> None:
+    data = np.array([[1.0, 0.0], [0.0, 6.0]], dtype=np.float32)
+    here, there = ours.CoreMLWeightMetaData(data), peer.CoreMLWeightMetaData(data)
+    assert (here.sparsity, here.unique_values) == (there.sparsity, there.unique_values) == (0.5, 3)
+    assert str(here).split() == str(there).split()
+    np.testing.assert_array_equal(here.val, data)
+
+
+def test_weights_that_stay_as_they_were_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    model = build_linear(np.random.default_rng(0).standard_normal((128, 64)).astype(np.float16))
+    config = ours.OptimizationConfig(ours.OpPalettizerConfig(mode="unique"))
+    ours.palettize_weights(model, config)
+    assert "1 of 2 weights stay as they were" in caplog.text or "1 of 1 weights" in caplog.text
+    assert "mode 'unique' takes 256 at most" in caplog.text
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 def test_metadata_of_weights(compressed: bool, built: Callable[[str], Any]) -> None:
     model = built("iOS18")
