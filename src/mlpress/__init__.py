@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlpress.version import __version__
 
 if TYPE_CHECKING:
-    from mlpress import models, optimize
+    from mlpress import models, optimize, proto, utils
     from mlpress.api import Compressed, compress, decompress, quantize_activations
     from mlpress.converter import convert, transform
     from mlpress.converter.features import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from mlpress.converter.pass_pipeline import PassPipeline
     from mlpress.converter.targets import colorlayout, precision, target
-    from mlpress.models import ComputeUnit, MLModel, utils
+    from mlpress.models import ComputeUnit, MLModel, ReshapeFrequency, SpecializationStrategy
     from mlpress.passes import Report
     from mlpress.recipe import Palettize, Prune, Quantize, Recipe, Step
     from mlpress.runtime import RunOptions
@@ -46,8 +46,10 @@ _HOMES = {
     "RangeDim": "mlpress.converter.features",
     "Recipe": "mlpress.recipe",
     "Report": "mlpress.passes",
+    "ReshapeFrequency": "mlpress.models",
     "RunOptions": "mlpress.runtime",
     "Shape": "mlpress.converter.features",
+    "SpecializationStrategy": "mlpress.models",
     "StateType": "mlpress.converter.features",
     "Step": "mlpress.recipe",
     "TensorType": "mlpress.converter.features",
@@ -63,10 +65,9 @@ _HOMES = {
     "target": "mlpress.converter.targets",
     "trainable": "mlpress.training",
     "transform": "mlpress.converter",
-    "utils": "mlpress.models",
     "verify": "mlpress.verification",
 }
-_SUBPACKAGES = ("converter", "models", "optimize")
+_SUBPACKAGES = ("converter", "models", "optimize", "proto", "utils")
 
 __all__ = [
     "ClassifierConfig",
@@ -82,8 +83,10 @@ __all__ = [
     "RangeDim",
     "Recipe",
     "Report",
+    "ReshapeFrequency",
     "RunOptions",
     "Shape",
+    "SpecializationStrategy",
     "StateType",
     "Step",
     "TensorType",
@@ -99,6 +102,7 @@ __all__ = [
     "models",
     "optimize",
     "precision",
+    "proto",
     "quantize_activations",
     "target",
     "trainable",

@@ -277,6 +277,18 @@ def test_tables_that_would_be_repeated_for_every_block_are_left_to_ios26() -> No
     assert row(compress(model(target="iOS26"), blocks, PALETTIZE)).nbytes_after == 8192 // 2 + 16 + 4096
 
 
+# Tables whose size the weight decides.
+
+
+@pytest.mark.parametrize(("target", "bits"), [("iOS15", 4), ("iOS16", 4), ("iOS18", 3)])
+def test_unique_values_before_ios18(target: str, bits: int, tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).choice([-3, -1, 0, 0.5, 2, 3], size=(128, 64)).astype(np.float16)
+    made = compress(build_linear(weight, target), palettize(None, mode="unique"))
+    assert row(made).after.startswith(f"{bits}-bit palette")
+    assert decode(encoding(made)).tobytes() == decode(encoding(build_linear(weight, target))).tobytes()
+    read_back(made, tmp_path)
+
+
 # Oddities of the format.
 
 
@@ -302,7 +314,6 @@ def test_a_channel_of_zeros_stays_zero(target: str, mode: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("target", "steps", "reason"),
     [
-        ("iOS15", (QUANTIZE,), "need iOS 16 or later; the model targets iOS 15"),
         ("iOS16", (palettize(3),), "3-bit palettization needs iOS 18 or later; the model targets iOS 16"),
         ("iOS17", (palettize(3),), "3-bit palettization needs iOS 18 or later; the model targets iOS 17"),
         ("iOS16", (quantize("int4"),), "4-bit quantization needs iOS 18"),

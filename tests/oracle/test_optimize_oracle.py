@@ -11,7 +11,9 @@ import coremltools as ct
 import coremltools.optimize.coreml as peer
 import numpy as np
 import pytest
+from coremltools.converters.mil.mil import Builder as mb
 
+import mlpress
 import mlpress.optimize.coreml as ours
 from tests.oracle.chains import chains, decoded_here, decoded_there
 from tests.oracle.models import build_linear
@@ -224,6 +226,37 @@ def test_unique_does_the_same_in_both() -> None:
     assert decoded_here(here)["linear_cast_fp16", "weight"].tobytes() == weight.tobytes()
 
 
+@pytest.mark.parametrize("more", [{}, {"cluster_dim": 2}, {"channel_axis": 1}])
+def test_a_group_of_size_0_is_all_channels_in_both(more: dict[str, int]) -> None:
+    model = build_linear(np.random.default_rng(0).standard_normal((128, 64)).astype(np.float16))
+    here, there = (
+        library.palettize_weights(
+            model,
+            library.OptimizationConfig(
+                library.OpPalettizerConfig(nbits=4, granularity="per_grouped_channel", group_size=0, **more)
+            ),
+        )
+        for library in (ours, peer)
+    )
+    assert chains(here.get_spec()) == chains(there.get_spec())
+
+
+def test_metadata_can_be_made_of_an_array() -> None:
+    data = np.array([[1.0, 0.0], [0.0, 6.0]], dtype=np.float32)
+    here, there = ours.CoreMLWeightMetaData(data), peer.CoreMLWeightMetaData(data)
+    assert (here.sparsity, here.unique_values) == (there.sparsity, there.unique_values) == (0.5, 3)
+    assert str(here).split() == str(there).split()
+    np.testing.assert_array_equal(here.val, data)
+
+
+def test_weights_that_stay_as_they_were_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    model = build_linear(np.random.default_rng(0).standard_normal((128, 64)).astype(np.float16))
+    config = ours.OptimizationConfig(ours.OpPalettizerConfig(mode="unique"))
+    ours.palettize_weights(model, config)
+    assert "1 of 2 weights stay as they were" in caplog.text or "1 of 1 weights" in caplog.text
+    assert "mode 'unique' takes 256 at most" in caplog.text
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 def test_metadata_of_weights(compressed: bool, built: Callable[[str], Any]) -> None:
     model = built("iOS18")
@@ -242,3 +275,89 @@ def test_metadata_of_weights(compressed: bool, built: Callable[[str], Any]) -> N
         assert [(op.op_type, op.name, op.params_name_mapping) for op in here[name].child_ops] == [
             (op.op_type, op.name, op.params_name_mapping) for op in metadata.child_ops
         ]
+
+
+def operators(model: Any) -> list[tuple[str, list[str]]]:
+    """Type and parameters of each operator of the only function, constants and attributes apart."""
+    (function,) = model.get_spec().mlProgram.functions.values()
+    (block,) = function.block_specializations.values()
+    return [(op.type, sorted(op.inputs)) for op in block.operations if op.type != "const"]
+
+
+@mb.program(input_specs=[mb.TensorSpec(shape=(1, 4, 8, 8))], opset_version=ct.target.iOS15)
+def of_ios15(x: Any) -> Any:
+    weight = np.random.default_rng(0).standard_normal((64, 4, 3, 3)).astype(np.float32)
+    picked = mb.gather(x=mb.conv(x=x, weight=weight), indices=[0, 2], axis=1)
+    largest, _ = mb.topk(x=picked, k=1, axis=1)
+    return mb.upsample_bilinear(x=largest, scale_factor_height=2.0, scale_factor_width=2.0)
+
+
+def test_compression_makes_a_model_for_ios15_one_for_ios16() -> None:
+    model = ct.convert(of_ios15, minimum_deployment_target=ct.target.iOS15, skip_model_load=True)
+    here, there = (
+        library.linear_quantize_weights(model, library.OptimizationConfig(library.OpLinearQuantizerConfig()))
+        for library in (ours, peer)
+    )
+    assert here.get_spec().specificationVersion == there.get_spec().specificationVersion == 7
+    assert operators(here) == operators(there)
+
+
+@pytest.mark.parametrize("target", [ct.target.iOS15, ct.target.iOS16])
+def test_quantized_activations_make_a_model_one_for_ios17(target: Any, tmp_path: Path) -> None:
+    model = ct.convert(of_ios15, minimum_deployment_target=target, skip_model_load=True)
+    config = ours.OptimizationConfig(ours.OpLinearQuantizerConfig())
+    made = ours.linear_quantize_activations(model, config, [{"x": np.ones((1, 4, 8, 8), np.float32)}])
+    assert made.get_spec().specificationVersion == 8
+    made.save(tmp_path / "made.mlpackage")
+    read = peer.decompress_weights(ct.models.MLModel(str(tmp_path / "made.mlpackage"), skip_model_load=True))
+    assert [op.op_type for op in read._mil_program.functions["main"].operations].count("quantize") == 2
+
+
+# Names that scripts import.
+
+
+@pytest.mark.parametrize(
+    ("place", "missing"),
+    [
+        ("optimize.coreml", set()),
+        (
+            "models.MLModel",
+            {  # Core ML's runtime on macOS
+                "get_available_compute_devices",
+                "get_compiled_model_path",
+                "last_predict_duration_in_nano_seconds",
+                "load_duration_in_nano_seconds",
+            },
+        ),
+        (
+            "utils",
+            {  # of other kinds of models, or for macOS
+                "compile_model",
+                "convert_double_to_float_multiarray_type",
+                "evaluate_classifier",
+                "evaluate_classifier_with_probabilities",
+                "evaluate_regressor",
+                "evaluate_transformer",
+                "make_pipeline",
+            },
+        ),
+        (
+            "",
+            {"SPECIFICATION_VERSION", "compression_utils", "converters", "version"}
+            | {"libmilstoragepython", "libmodelpackage"},
+        ),
+    ],
+)
+def test_names_that_are_there(place: str, missing: set[str]) -> None:
+    here, there = mlpress, ct
+    for name in filter(None, place.split(".")):
+        here, there = getattr(here, name), getattr(there, name)
+    names = {name for name in dir(there) if not name.startswith("_") and name != "test"}
+    assert names - set(dir(here)) == missing
+
+
+@pytest.mark.parametrize("name", sorted({*mlpress.utils.__all__} - {"MultiFunctionDescriptor"}))
+def test_functions_of_utils_take_the_same_arguments(name: str) -> None:
+    here, there = arguments(getattr(mlpress.utils, name)), arguments(getattr(ct.utils, name))
+    assert here == there
+    assert getattr(mlpress.models.utils, name) is getattr(mlpress.utils, name)

@@ -30,8 +30,6 @@ from mlpress.errors import MlpressError
 from mlpress.mil import Function, Opset, Program
 from mlpress.models import ComputeUnit, MLModel
 from mlpress.package import ModelFile
-from mlpress.passes import Options, compress
-from mlpress.recipe import Recipe, Step
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -75,8 +73,8 @@ def convert(
         compute_units: Kept with the model.
         package_dir: Where to save the model, too.
         debug: Accepted.
-        pass_pipeline: Says how weights are compressed in the end; other passes are fixed. The result's
-            ``compression_report`` tells what the last pass of it did to each weight.
+        pass_pipeline: Compresses weights that were trained to be pruned or palettized; the other passes are
+            fixed.
         states: The buffers that the model remembers. Those that it changes are found without; given ones are
             checked.
         samples: Inputs by name, as `MLModel.predict` takes them: any iterable, read once. The program runs
@@ -92,6 +90,7 @@ def convert(
     """
     del skip_model_load, debug
     _check_choices(source, convert_to, pass_pipeline)
+    pipeline = pass_pipeline or PassPipeline()
     opset = (minimum_deployment_target or AvailableTarget.iOS15).opset
     features = examples.as_features(inputs)
     captured = _captured(model, features)
@@ -107,7 +106,7 @@ def convert(
         raise MlpressError("samples is given, but compute_precision is FLOAT32: nothing can leave its range")
 
     def made_with(overflows: Mapping[str, str]) -> MLModel:
-        program = _program(captured, opset, wanted, outputs)
+        program, compression = pipeline.apply(_program(captured, opset, wanted, outputs))
         function = program.functions["main"]
         report = _in_precision(function, wanted, wants_float16, overflows)
         check_ranks(function, captured)
@@ -117,7 +116,7 @@ def convert(
             add_classifier(function, classifier_config)
         clean(function)
         made = _model(program, wanted, captured, shown, classifier_config, compute_units)
-        made.conversion_report = report
+        made.conversion_report, made.compression_report = report, compression
         return made
 
     made = made_with({})
@@ -126,8 +125,6 @@ def convert(
         overflows = leaving_range(made, given, made.conversion_report.clamped, progress)
         made = made_with(overflows) if overflows else made
     _log(made.conversion_report)
-    for step in () if pass_pipeline is None else pass_pipeline.steps:
-        made = _compressed(made, step)
     if package_dir is not None:
         made.save(package_dir)
     return made
@@ -139,7 +136,7 @@ def _check_choices(source: str, convert_to: str | None, pass_pipeline: object) -
     if convert_to not in (None, "mlprogram"):
         raise MlpressError(f"convert_to is {convert_to!r}; allowed: 'mlprogram'")
     if pass_pipeline is not None and not isinstance(pass_pipeline, PassPipeline):
-        raise MlpressError(f"pass_pipeline is a {type(pass_pipeline).__name__}; allowed: PassPipeline")
+        raise MlpressError(f"pass_pipeline is {pass_pipeline!r}; allowed: a mlpress.PassPipeline or None")
 
 
 def _captured(model: Any, features: Sequence[Feature] | None) -> Captured:
@@ -210,13 +207,6 @@ def _model(
         shapes = list(examples.captured_shapes(captured))
     spec = describe(function, inputs, images, shapes, classifier)
     return MLModel(ModelFile(spec, program), compute_units=compute_units)
-
-
-def _compressed(model: MLModel, step: Step) -> MLModel:
-    program, report = compress(model.program, Recipe.of(step), Options(already_compressed=False))
-    compressed = model.with_program(program)
-    compressed.conversion_report, compressed.compression_report = model.conversion_report, report
-    return compressed
 
 
 def _log(report: PrecisionReport | None) -> None:

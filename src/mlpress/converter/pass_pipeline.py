@@ -1,13 +1,18 @@
-"""`PassPipeline`: what a conversion does to weights once the program is made."""
+"""`PassPipeline`: what a conversion does to weights that were trained to have few values or many zeros."""
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mlpress.errors import MlpressError
-from mlpress.recipe import Palettize, Prune, Step
+from mlpress.mil import Opset, Program
+from mlpress.passes import Options, Report, compress
+from mlpress.recipe import Palettize, Prune, Recipe, Step
+
+_LOG: Final = logging.getLogger(__name__)
 
 _COMPRESSION: Final = {
     "compression::palettize_weights": Step(Palettize(mode="unique")),
@@ -26,12 +31,13 @@ class _Fresh:
 
 
 class PassPipeline:
-    """Compression that ends a conversion; the passes before it are fixed.
+    """Compression that a conversion begins with; the passes behind it are fixed.
 
     There are two passes. ``compression::palettize_weights`` makes tables of weights that hold few different
-    values; ``compression::prune_weights`` stores those that are mostly zeros beside a mask. Both leave
-    weights alone that the converted model describes as compressed, and need iOS 16. Their option ``config``
-    is an `mlpress.optimize.coreml.OptimizationConfig`, for another way to palettize or prune.
+    values; ``compression::prune_weights`` stores those that are mostly zeros beside a mask. They come before
+    batch norms are folded into weights, which would give these other values. Both leave weights alone that
+    are compressed already, and need iOS 16. Their option ``config`` is an
+    `mlpress.optimize.coreml.OptimizationConfig`, for another way to palettize or prune.
 
     Attributes:
         DEFAULT: No compression.
@@ -113,10 +119,16 @@ class PassPipeline:
             raise MlpressError(f"the options of {pass_name} are set already, and override is False")
         self._steps[pass_name] = config.step()
 
-    @property
-    def steps(self) -> list[Step]:
-        """Steps of recipes that say what the passes do."""
-        return [self._steps.get(name, _COMPRESSION[name]) for name in self._passes]
+    def apply(self, program: Program) -> tuple[Program, Report | None]:
+        """Returns the program with compressed weights, and what the last pass, if any, did to each."""
+        if self._passes and any(function.opset < Opset.CoreML6 for function in program.functions.values()):
+            _LOG.warning("weights are stored dense: compression needs minimum_deployment_target iOS 16")
+            return program, None
+        report = None
+        for name in self._passes:
+            recipe = Recipe.of(self._steps.get(name, _COMPRESSION[name]))
+            program, report = compress(program, recipe, Options(already_compressed=False))
+        return program, report
 
 
 def _check(name: str) -> None:

@@ -18,6 +18,7 @@ from mlpress.mil.program import (
     uses,
     with_constants,
 )
+from mlpress.mil.raising import raised
 from mlpress.mil.types import (
     DictionaryType,
     ListType,
@@ -52,6 +53,7 @@ __all__ = [
     "lift",
     "literal",
     "lower",
+    "raised",
     "uses",
     "why_illegal",
     "with_constants",

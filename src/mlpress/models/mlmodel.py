@@ -123,9 +123,17 @@ class MLModel:
 
     def with_program(self, program: Program) -> MLModel:
         """Returns a model that has `program`, and a copy of everything else."""
+        return self.with_parts(self._file.with_program(program))
+
+    @property
+    def parts(self) -> ModelFile:
+        """The message, the program and what else is in the package; not to be changed in place."""
+        return self._file
+
+    def with_parts(self, parts: ModelFile) -> MLModel:
+        """Returns a model made of other parts, which is used as this one is."""
         return MLModel(
-            self,
-            mil_program=program,
+            parts,
             compute_units=self.compute_unit,
             function_name=self.function_name,
             optimization_hints=self.optimization_hints,

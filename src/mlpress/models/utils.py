@@ -1,9 +1,14 @@
-"""Reading and writing the specification of a model of any type."""
+"""Reading and writing the specification of a model of any type.
+
+As in coremltools, what `mlpress.utils` has is here, too.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -65,3 +70,10 @@ def save_spec(
 def _lowest_version(message: Model) -> int:
     opsets = (Opset.named(function.opset) for function in message.mlProgram.functions.values())
     return max((opset.specification_version for opset in opsets), default=message.specificationVersion)
+
+
+def __getattr__(name: str) -> Any:
+    found = importlib.import_module("mlpress.utils")  # stands above this package; loaded when asked for
+    if name in found.__all__:
+        return getattr(found, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,6 +3,7 @@
 from mlpress.passes.compress import Options, Planned, Progress, asking, compress, planned, replace_weights
 from mlpress.passes.decompress import decompress
 from mlpress.passes.report import Report, Row
+from mlpress.passes.share import shared
 from mlpress.passes.weights import Weight, weights
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "decompress",
     "planned",
     "replace_weights",
+    "shared",
     "weights",
 ]

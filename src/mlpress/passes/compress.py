@@ -17,6 +17,7 @@ from mlpress.mil import Constant, Program, canonical_nbytes, why_illegal, with_c
 from mlpress.package import release
 from mlpress.passes.report import Report, Row, Status, human_bytes, snr_db
 from mlpress.passes.weights import Weight, totals, weights
+from mlpress.passes.wider import in_known_width
 from mlpress.recipe import Recipe, Stage
 
 Progress = Callable[[int, int | None, str], None]
@@ -299,20 +300,20 @@ def _outcome(plan: _Plan, result: Fitted | str, spool: Spool) -> _Outcome:
     if isinstance(result, str):
         return _Outcome("skipped", weight.encoding, result)
     opset = weight.function.opset
-    reason = why_illegal(result.encoding, opset)
+    fitted = in_known_width(result.encoding, plan.stages, opset)
+    reason = why_illegal(fitted, opset)
     if reason is not None and isinstance(weight.encoding, Dense):
         raise LegalityError(f"constant {weight.constant.name!r}: {reason}")
-    before, after = (canonical_nbytes(encoding, opset) for encoding in (weight.encoding, result.encoding))
+    before, after = (canonical_nbytes(encoding, opset) for encoding in (weight.encoding, fitted))
     if reason is None and after >= before:
         reason = (
-            f"it would not get smaller: {human_bytes(before)} now, "
-            f"{human_bytes(after)} as {describe(result.encoding)}"
+            f"it would not get smaller: {human_bytes(before)} now, {human_bytes(after)} as {describe(fitted)}"
         )
     if reason is not None:
         return _Outcome("skipped", weight.encoding, reason)
     ratio = snr_db(result.squared_error, result.squared_signal)
     on_samples = None if result.on_samples is None else snr_db(*result.on_samples)
-    stored = map_tensors(result.encoding, spool.store)
+    stored = map_tensors(fitted, spool.store)
     return _Outcome("compressed", stored, snr_db=ratio, samples_snr_db=on_samples)
 
 

@@ -197,7 +197,7 @@ def test_each_configuration_says_what_a_stage_says(config: Any, stage: Any) -> N
         (lambda: OpLinearQuantizerConfig(weight_threshold=-1), "weight_threshold"),
         (lambda: OpPalettizerConfig(), "nbits is None"),
         (lambda: OpPalettizerConfig(nbits=4, granularity="per_block"), "granularity is 'per_block'"),
-        (lambda: OpPalettizerConfig(nbits=4, granularity="per_grouped_channel", group_size=0), "group_size"),
+        (lambda: OpPalettizerConfig(nbits=4, granularity="per_grouped_channel", group_size=-1), "group_size"),
         (lambda: OpPalettizerConfig(mode="custom"), "lut_function goes with mode 'custom'"),
         (lambda: OpPalettizerConfig(mode="uniform", nbits=4, cluster_dim=2), "cluster_dim has to be 1"),
         (lambda: OpMagnitudePrunerConfig(), "exactly one of target_sparsity and n_m_ratio"),
@@ -216,3 +216,15 @@ def test_names_are_taken_literally() -> None:
     step = OptimizationConfig(op_name_configs={"a[0]*": OpPalettizerConfig(nbits=4)}).step()
     assert step.stage_for("a[0]*", []) == Palettize(nbits=4)
     assert step.stage_for("a0b", []) is None
+
+
+def test_const_is_no_type_of_operators_that_use_weights() -> None:
+    with pytest.raises(RecipeError, match="op type 'const' is no user of weights"):
+        OptimizationConfig().set_op_type("const", OpPalettizerConfig(nbits=4))
+
+
+def test_a_ratio_may_be_a_list_as_in_yaml() -> None:
+    config = OptimizationConfig.from_dict(
+        {"config_type": "OpMagnitudePrunerConfig", "global_config": {"n_m_ratio": [2, 4]}}
+    )
+    assert config.global_config == OpMagnitudePrunerConfig(n_m_ratio=(2, 4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +14,11 @@ from mlpress.bits import DType
 from mlpress.converter.passes.editor import Editor
 from mlpress.encoding import Dense, Encoding, decode
 from mlpress.errors import MlpressError
-from mlpress.mil import Literal, Operand, Operation, TensorType
+from mlpress.mil import Constant, Literal, Operand, Operation, TensorType, Value
 from mlpress.ops.arguments import arguments, python_value
 from mlpress.ops.dtypes import torch_dtype
 
-_NOT_PURE: Final = (
+NOT_PURE: Final = (
     "random_bernoulli",
     "random_categorical",
     "random_normal",
@@ -33,14 +34,14 @@ def fold_constants(editor: Editor) -> None:
     Compressed constants are left alone, and so are results that would make the model much larger.
     """
     for operation in editor.operations():
-        if operation.type in _NOT_PURE or operation.blocks or not _is_constant(editor, operation):
+        if operation.type in NOT_PURE or operation.blocks or not _is_constant(editor, operation):
             continue
         version = ops.lookup(operation.type, editor.function.opset)
         if version is None or any(editor.is_output(value) for value in operation.outputs):
             continue
         with torch.no_grad():
             try:
-                made = version.function(**arguments(operation, version, _Values(editor)))
+                made = version.function(**arguments(operation, version, ConstantValues(editor.constant)))
             except (MlpressError, RuntimeError):
                 continue  # what it is will be said when it is run
         results = made if isinstance(made, tuple | list) else (made,)
@@ -65,11 +66,12 @@ def _is_worth_it(editor: Editor, operation: Operation, results: Any) -> bool:
     return bool(size <= max(_LARGE, sum(array.nbytes for array in operands if array is not None)))
 
 
-class _Values:
+class ConstantValues:
     """Gives ops their operands as tensors, see `mlpress.ops.arguments.Evaluation`."""
 
-    def __init__(self, editor: Editor) -> None:
-        self._editor = editor
+    def __init__(self, find: Callable[[Value], Constant | None]) -> None:
+        """Takes what finds the constant of a value."""
+        self._find = find
 
     def anchor(self) -> Tensor:
         return torch.empty(0)
@@ -93,7 +95,7 @@ class _Values:
     def _data(self, operand: Operand) -> Encoding | Literal:
         if isinstance(operand, Literal):
             return operand
-        constant = self._editor.constant(operand)
+        constant = self._find(operand)
         assert constant is not None
         return constant.data
 

@@ -8,6 +8,7 @@ from typing import Any
 from mlpress.api import quantize_activations
 from mlpress.calibration import require_samples
 from mlpress.errors import MlpressError, RecipeError
+from mlpress.mil import Opset, raised
 from mlpress.models import MLModel, as_mlmodel
 from mlpress.optimize.coreml.config import OpCompressorConfig, OpLinearQuantizerConfig
 from mlpress.optimize.coreml.optimization_config import OptimizationConfig
@@ -22,7 +23,8 @@ def linear_quantize_activations(
 ) -> MLModel:
     """Passes activations through 8-bit integers, with ranges measured on samples.
 
-    The ranges are from the least to the greatest number over all samples.
+    The ranges are from the least to the greatest number over all samples. As in coremltools, a model for
+    iOS 15 or 16 becomes one for iOS 17, the first that can express it.
 
     Args:
         mlmodel: A model of mlpress or coremltools, or the path of a package. It is not changed.
@@ -35,7 +37,7 @@ def linear_quantize_activations(
         The model with quantized activations.
 
     Raises:
-        LegalityError: The model's deployment target is older than iOS 17.
+        LegalityError: The model is for iOS 15 or 16 and has an operator that iOS 17 replaced by another.
         MlpressError: There are no samples, or one does not fit the model or holds NaN; PyTorch is not
             installed.
         RecipeError: The configuration is not for this function.
@@ -56,6 +58,7 @@ def linear_quantize_activations(
             )
         },
     )
+    model = model.with_program(raised(model.program, Opset.CoreML7))
     return quantize_activations(model, _named(sample_data, model), rules).model
 
 

@@ -22,8 +22,10 @@ class OpCompressorConfig(ABC):
     def stage(self) -> Stage:
         """Returns the stage of a recipe that says the same."""
 
-    def check_op_type(self, op_type: str) -> None:  # noqa: B027 (most configurations suit every type)
+    def check_op_type(self, op_type: str) -> None:
         """Raises RecipeError if the configuration means nothing for operators of a type."""
+        if op_type == "const":
+            raise RecipeError("op type 'const' is no user of weights; give the types of those, or op names")
 
     def __post_init__(self) -> None:
         self.stage()
@@ -123,6 +125,9 @@ class OpMagnitudePrunerConfig(OpCompressorConfig):
         if (self.target_sparsity is None) == (self.n_m_ratio is None):
             raise RecipeError("give exactly one of target_sparsity and n_m_ratio")
         super().__post_init__()
+        if self.n_m_ratio is not None:  # YAML has lists only
+            n, m = self.n_m_ratio
+            self.n_m_ratio = n, m
         if self.dim is None and self.stage().is_structured:
             self.dim = self.stage().axis
 
@@ -140,6 +145,7 @@ class OpMagnitudePrunerConfig(OpCompressorConfig):
 
     def check_op_type(self, op_type: str) -> None:
         """Raises RecipeError if the configuration means nothing for operators of a type."""
+        super().check_op_type(op_type)
         if self.stage().is_structured and op_type not in _STRUCTURED_OPS:
             raise RecipeError(
                 f"block and n:m sparsity are for {' and '.join(_STRUCTURED_OPS)} operators, not {op_type!r}"
@@ -155,7 +161,7 @@ class OpPalettizerConfig(OpCompressorConfig):
         nbits: 1, 2, 3, 4, 6 or 8; for kmeans and uniform only, which need it.
         lut_function: For custom: takes the weights of one table and returns (table, indices).
         granularity: ``"per_tensor"`` or ``"per_grouped_channel"``.
-        group_size: For ``"per_grouped_channel"``: channels that share a table.
+        group_size: For ``"per_grouped_channel"``: channels that share a table; 0 for all of them.
         channel_axis: Axis of those channels; None picks the output channels of the operator.
         cluster_dim: Weights along the channel axis that share an index.
         enable_per_channel_scale: Fit the weights divided by one scale per output channel.
@@ -186,7 +192,7 @@ class OpPalettizerConfig(OpCompressorConfig):
             "mode": str(self.mode).lower(),
             "nbits": self.nbits,
             "lut_function": self.lut_function,
-            "group_size": self.group_size if granularity == "per_grouped_channel" else None,
+            "group_size": (self.group_size or None) if granularity == "per_grouped_channel" else None,
             "channel_axis": self.channel_axis,
             "cluster_dim": self.cluster_dim,
             "per_channel_scale": self.enable_per_channel_scale,

@@ -1,15 +1,17 @@
 """The functions that compress a package, under coremltools' names.
 
+As in coremltools, a model for iOS 15 becomes one for iOS 16, the first that can express compressed weights.
 Each returns a new model, whose `compression_report` says what was done to each weight.
 """
 
 from __future__ import annotations
 
+from logging import getLogger
 from typing import Any
 
 from mlpress.api import compress_with, decompress
 from mlpress.errors import LegalityError, RecipeError
-from mlpress.mil import Opset
+from mlpress.mil import Opset, raised
 from mlpress.models import MLModel, as_mlmodel
 from mlpress.optimize.coreml.config import (
     OpCompressorConfig,
@@ -21,6 +23,8 @@ from mlpress.optimize.coreml.config import (
 from mlpress.optimize.coreml.optimization_config import OptimizationConfig
 from mlpress.passes import Options
 from mlpress.recipe import Recipe
+
+_log = getLogger(__name__)
 
 
 def palettize_weights(mlmodel: Any, config: OptimizationConfig, joint_compression: bool = False) -> MLModel:
@@ -111,9 +115,19 @@ def _compress(
     model = as_mlmodel(mlmodel)
     if joint_compression:
         _check_joint(model)
+    model = model.with_program(raised(model.program, Opset.CoreML6))
     options = Options(already_compressed=joint_compression, workers=workers)
     compressed, report = compress_with(model, Recipe.of(config.step()), options)
     compressed.compression_report = report
+    if report.skipped:
+        first = report.skipped[0]
+        _log.warning(
+            "%d of %d weights stay as they were, the first of them %r: %s (all are in compression_report)",
+            len(report.skipped),
+            len(report),
+            first.name,
+            first.reason,
+        )
     return compressed
 
 

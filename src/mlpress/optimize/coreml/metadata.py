@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mlpress.encoding import Encoding, decode, size_of
+from mlpress.bits import Tensor
+from mlpress.encoding import Dense, Encoding, decode, size_of
 from mlpress.mil import Constant, Literal, Operation, Value
 from mlpress.models import as_mlmodel
 from mlpress.passes import weights
@@ -37,33 +37,52 @@ class CoreMLOpMetaData:
         return f"{self.op_type}(name={self.name}{bound}, ...)"
 
 
-@dataclass(frozen=True)
 class CoreMLWeightMetaData:
     """A weight; its values are decoded when first asked for.
 
     Attributes:
         encoding: How it is stored.
-        child_ops: Operators that use it.
+        child_ops: Operators that use it; None if that is not known.
     """
 
-    encoding: Encoding = field(repr=False)
-    child_ops: list[CoreMLOpMetaData]
+    def __init__(
+        self,
+        val: npt.NDArray[Any] | Encoding,
+        sparsity: float | None = None,
+        unique_values: int | None = None,
+        child_ops: list[CoreMLOpMetaData] | None = None,
+    ) -> None:
+        """Describes a weight.
+
+        Args:
+            val: Its values, as an array or as they are stored.
+            sparsity: What `sparsity` is to be; computed when asked for if not given.
+            unique_values: The same for `unique_values`.
+            child_ops: Operators that use it.
+        """
+        self.encoding = val if isinstance(val, Encoding) else Dense(Tensor.from_numpy(val))
+        self.child_ops = child_ops
+        self._sparsity, self._unique_values = sparsity, unique_values
 
     @property
     def val(self) -> npt.NDArray[Any]:
         """The dense values; decoded anew at each access, so that metadata of a large model stays small."""
         return decode(self.encoding)
 
-    @cached_property
+    @property
     def sparsity(self) -> float:
         """Fraction of the values whose magnitude is at most 1e-12."""
-        values = self.val
-        return float(np.count_nonzero(np.abs(values) <= _ZERO) / values.size)
+        if self._sparsity is None:
+            values = self.val
+            self._sparsity = float(np.count_nonzero(np.abs(values) <= _ZERO) / values.size)
+        return self._sparsity
 
-    @cached_property
+    @property
     def unique_values(self) -> int:
         """Number of different values."""
-        return len(np.unique(self.val))
+        if self._unique_values is None:
+            self._unique_values = len(np.unique(self.val))
+        return self._unique_values
 
     def __str__(self) -> str:
         lines = [
@@ -71,12 +90,10 @@ class CoreMLWeightMetaData:
             f"  val: np.ndarray(shape={self.encoding.shape}, dtype={self.encoding.dtype})",
             f"  sparsity: {self.sparsity}",
             f"  unique_values: {self.unique_values}",
-            "  child_ops: [",
-            *(f"    {operation}" for operation in self.child_ops),
-            "  ]",
-            "]",
         ]
-        return "\n".join(lines)
+        if self.child_ops is not None:
+            lines += ["  child_ops: [", *(f"    {operation}" for operation in self.child_ops), "  ]"]
+        return "\n".join([*lines, "]"])
 
 
 class _MetaDataDict(OrderedDict[str, CoreMLWeightMetaData]):
@@ -107,7 +124,7 @@ def get_weights_metadata(mlmodel: Any, weight_threshold: int = 2048) -> dict[str
     for weight in selected:
         operations = dict.fromkeys(use.operation for use in weight.users if use.operation is not None)
         found[weight.constant.name] = CoreMLWeightMetaData(
-            weight.encoding, [_describe(operation, large) for operation in operations]
+            weight.encoding, child_ops=[_describe(operation, large) for operation in operations]
         )
     return found
 
