@@ -31,6 +31,10 @@ class InvalidProgramError(InvalidPackageError):
     """A program names values that do not exist, defines a name twice or has inconsistent types."""
 
 
+class ExecutionError(MlpressError, RuntimeError):
+    """An operation cannot be computed on the inputs given: an index is out of bounds, sizes do not fit."""
+
+
 class RecipeError(MlpressError):
     """A recipe or configuration is invalid, or two rules of it contradict each other on one constant."""
 

@@ -14,12 +14,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, fx
 
-from mlpress.errors import MlpressError
+from mlpress.errors import ExecutionError, MlpressError
 from mlpress.mil import Program, StateType, TensorType, Type
 from mlpress.runtime.build import build
 from mlpress.runtime.classifier import find_classifier
 from mlpress.runtime.compiled import compiled
 from mlpress.runtime.constants import carrier
+from mlpress.runtime.failures import failed_operation
 from mlpress.runtime.fast import uses_fast_kernels
 from mlpress.runtime.full_float32 import full_float32
 from mlpress.runtime.options import RunOptions
@@ -93,6 +94,7 @@ class Runner:
 
         Raises:
             MlpressError: An input is missing or unknown, or the state is missing or another function's.
+            ExecutionError: An operation cannot be computed on these inputs.
 
         Warns:
             Float16RangeWarning: With `precision="float16"`, a result leaves float16's range.
@@ -102,7 +104,11 @@ class Runner:
             self._bind(self._used, state)
             if self._rounding is not None:
                 self._rounding.overflow = None  # `values` may have left one
-            outputs = self._run(*arguments)
+            try:
+                outputs = self._run(*arguments)
+            except (IndexError, RuntimeError, ValueError) as error:
+                where = failed_operation(self._used, error)
+                raise ExecutionError(f"{where}: {error}" if where else str(error)) from error
             self._warn_of_overflow()
         return {name: self._result(name, value) for name, value in outputs.items()}
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import mlpress
 from mlpress import MLModel, Palettize, Prune, Quantize, RunOptions, compress
+from mlpress.errors import ExecutionError
 from mlpress.runtime.build import build
 from mlpress.runtime.fast.encoded_rows import EncodedRows
 
@@ -77,5 +78,5 @@ def test_an_index_out_of_bounds_raises_as_it_does_with_exact_kernels():
     made = model(TABLE)
     for kernels in ("fast", "exact"):
         made.run_options = RunOptions(kernels=kernels)
-        with pytest.raises(IndexError):
+        with pytest.raises(ExecutionError):
             made.predict({"ids": np.full((1, 5), 64)})
