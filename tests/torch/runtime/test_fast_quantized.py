@@ -156,6 +156,21 @@ def test_what_compiled_graphs_are_told_of_results(name):
             assert (told.shape, told.dtype, told.stride()) == (result.shape, result.dtype, result.stride())
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 20, 20), (3, 3, 9, 9)], ids=str)
+def test_threads_share_an_image_and_several(shape, monkeypatch):
+    example = torch.randn(shape)
+    model = quantized(Block(), example)
+    alone, _ = predictions(model, example)
+    monkeypatch.setattr("mlpress.runtime.fast.code_conv._LEAST_SHARE", 1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        together, _ = predictions(model, example)
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(together, alone)
+
+
 @pytest.mark.parametrize("function", [nn.GELU(), nn.SiLU(), nn.Hardsigmoid()], ids=str)
 def test_functions_between_codes_are_tables(function):
     example = torch.randn(2, 8, 12)
