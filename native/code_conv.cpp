@@ -4,6 +4,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <type_traits>
 
 #include <nanobind/stl/array.h>
 
@@ -47,14 +48,13 @@ void copy_covered(Source image, int64_t top, int64_t left, uint8_t zero, Source 
   std::fill_n(out, 3, zero);
 }
 
-void run(const CodeConvTable& table, Windows x, WindowRuns runs, const int8_t* weight, int64_t n, const CodeFinish& finish,
-         int64_t out_line_step, uint8_t* out) {
-  table.to_codes(x, runs, weight, n, finish, out_line_step, out);
-}
-
-void run(const CodeConvTable& table, Windows x, WindowRuns runs, const int8_t* weight, int64_t n, const CodeFinish& finish,
-         int64_t out_line_step, float* out) {
-  table.to_numbers(x, runs, weight, n, finish, out_line_step, out);
+template <typename Out>
+auto kernel_for(const CodeConvTable& table) {
+  if constexpr (std::is_same_v<Out, uint8_t>) {
+    return table.to_codes;
+  } else {
+    return table.to_numbers;
+  }
 }
 
 // Lines of windows, part by part: what is read and made stays in a cache while all of the weight passes by.
@@ -71,7 +71,7 @@ void convolve_lines(Windows x, WindowRuns runs, const int8_t* weight, int64_t n,
       some.windows = x.windows * (part + 1) / parts - first;
       CodeFinish here = finish;
       if (here.residual.codes) here.residual.codes += place;
-      run(code_conv(), some, runs, weight, n, here, x.windows * n, out + place);
+      kernel_for<Out>(code_conv())(some, runs, weight, n, here, x.windows * n, out + place);
     }
   }
 }

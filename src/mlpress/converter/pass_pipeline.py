@@ -90,10 +90,10 @@ class PassPipeline:
 
     def remove_passes(self, passes_names: Iterable[str]) -> None:
         """Removes passes; warns of those that are part of every conversion here."""
-        for name in passes_names:
-            if name not in _COMPRESSION:
-                _warn_fixed(name)
-        self._passes = [name for name in self._passes if name not in set(passes_names)]
+        removed = set(passes_names)
+        for name in sorted(removed - set(_COMPRESSION)):
+            _warn_fixed(name)
+        self._passes = [name for name in self._passes if name not in removed]
 
     def set_options(self, pass_name: str, options: Mapping[str, Any], override: bool = True) -> None:
         """Sets the options of a pass; warns of passes whose options make no difference here.

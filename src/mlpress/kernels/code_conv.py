@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 
 from mlpress.kernels._backend import native
 from mlpress.kernels.reference import code_conv as reference
-from mlpress.kernels.reference.code_conv import Finish, Kernel, Residual, Window
-
-PANEL_WIDTH: Final = 32
-"""Columns of a packed weight stand together in panels of this many."""
+from mlpress.kernels.reference.code_conv import LANES, PANEL_WIDTH, Finish, Kernel, Residual, Window
 
 MOST_PRODUCTS: Final = 1 << 16
 """Sums of so many products stay within int32."""
@@ -35,7 +32,7 @@ def pack(weight: NDArray[np.int8]) -> Kernel:
     """
     out, channels, height, width = weight.shape
     run = width * channels
-    columns, room = -(-out // reference.LANES) * reference.LANES, -(-run // 4) * 4
+    columns, room = -(-out // LANES) * LANES, -(-run // 4) * 4
     lines = np.zeros((height, room, columns), np.int8)
     lines[:, :run, :out] = weight.transpose(2, 3, 1, 0).reshape(height, run, out)
     fours = lines.reshape(height, room // 4, 4, columns).swapaxes(2, 3)
@@ -129,7 +126,6 @@ def _filled(values: NDArray[Any], size: int) -> NDArray[Any]:
 
 __all__ = [
     "MOST_PRODUCTS",
-    "PANEL_WIDTH",
     "Finish",
     "Kernel",
     "Residual",

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mlpress.kernels._backend import native
 from mlpress.kernels.reference import codes as reference
-from mlpress.kernels.reference.codes import Codes, Target
+from mlpress.kernels.reference.codes import Codes, Target, steps
 
 
 def add(x: Codes, y: Codes, target: Target, out: NDArray[np.uint8]) -> None:
@@ -27,11 +27,11 @@ def add(x: Codes, y: Codes, target: Target, out: NDArray[np.uint8]) -> None:
         out[...] = reference.add(x, y, target)
         return
     native.add_codes(
-        *(x.codes.reshape(-1), x.steps(target.scale)[0], x.zero),
-        *(y.codes.reshape(-1), *y.steps(target.scale)),
+        *(x.codes.reshape(-1), steps(x.scale, x.zero, target.scale)[0], x.zero),
+        *(y.codes.reshape(-1), *steps(y.scale, y.zero, target.scale)),
         *(target.zero, target.low, target.high),
         out.reshape(-1),
     )
 
 
-__all__ = ["Codes", "Target", "add"]
+__all__ = ["Codes", "Target", "add", "steps"]

@@ -9,17 +9,26 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 
 from mlpress import ops, package
 from mlpress.bits import Tensor
-from mlpress.converter.passes.folding import NOT_PURE, ConstantValues
+from mlpress.converter.passes.folding import evaluated
 from mlpress.converter.passes.pipeline import clean
-from mlpress.encoding import Dense
+from mlpress.encoding import Dense, Encoding
 from mlpress.errors import MlpressError
-from mlpress.mil import Constant, Function, Literal, Operation, Opset, Program, TensorType, Value, raised
+from mlpress.mil import (
+    Constant,
+    Function,
+    Literal,
+    Operand,
+    Operation,
+    Opset,
+    Program,
+    TensorType,
+    Value,
+    raised,
+)
 from mlpress.models import ModelLike, as_mlmodel
-from mlpress.ops.arguments import arguments
 from mlpress.ops.infer import Inference, type_of
 from mlpress.package.proto.model_pb2 import FunctionDescription, ModelDescription
 from mlpress.utils.descriptions import function_descriptions
@@ -129,30 +138,18 @@ class _Fixed:
                 assert isinstance(source.type, TensorType)
                 return [_constant(node.outputs[0], np.array(source.type.shape))]
             return None
-        version = ops.lookup(node.type, self._source.opset)
-        if version is None or node.blocks or node.type in NOT_PURE or not self._is_constant(node):
-            return None
         if any(value in self._source.block.outputs for value in node.outputs):
             return None
-        with torch.no_grad():
-            try:
-                made = version.function(**arguments(node, version, ConstantValues(self._inference.constant)))
-            except (MlpressError, RuntimeError):
-                return None
-        results = made if isinstance(made, tuple | list) else (made,)
-        if any(result.numel() > _SMALL for result in results):
+        results = evaluated(node, self._source.opset, self._known)
+        if results is None or any(result.numel() > _SMALL for result in results):
             return None
         return [_constant(value, result.numpy()) for value, result in zip(node.outputs, results, strict=True)]
 
-    def _is_constant(self, node: Operation) -> bool:
-        found = [
-            operand if isinstance(operand, Literal) else self._inference.constant(operand)
-            for _, operand in node.operands()
-        ]
-        return bool(found) and all(
-            isinstance(one, Literal) or (one is not None and isinstance(one.data, Dense | Literal))
-            for one in found
-        )
+    def _known(self, operand: Operand) -> Encoding | Literal | None:
+        if isinstance(operand, Literal):
+            return operand
+        constant = self._inference.constant(operand)
+        return None if constant is None else constant.data
 
     def _inferred(self, node: Operation) -> list[Value]:
         version = ops.lookup(node.type, self._source.opset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,11 +14,14 @@ from mlpress.bits import DType
 from mlpress.converter.passes.editor import Editor
 from mlpress.encoding import Dense, Encoding, decode
 from mlpress.errors import MlpressError
-from mlpress.mil import Constant, Literal, Operand, Operation, TensorType, Value
+from mlpress.mil import Literal, Operand, Operation, Opset, TensorType
 from mlpress.ops.arguments import arguments, python_value
 from mlpress.ops.dtypes import torch_dtype
 
-NOT_PURE: Final = (
+Find = Callable[[Operand], Encoding | Literal | None]
+"""Returns what an operand holds, None if that is known in a run only."""
+
+_NOT_PURE: Final = (
     "random_bernoulli",
     "random_categorical",
     "random_normal",
@@ -33,19 +36,16 @@ def fold_constants(editor: Editor) -> None:
 
     Compressed constants are left alone, and so are results that would make the model much larger.
     """
+
+    def find(operand: Operand) -> Encoding | Literal | None:
+        constant = editor.constant(operand)
+        return None if constant is None else constant.data
+
     for operation in editor.operations():
-        if operation.type in NOT_PURE or operation.blocks or not _is_constant(editor, operation):
+        if any(editor.is_output(value) for value in operation.outputs):
             continue
-        version = ops.lookup(operation.type, editor.function.opset)
-        if version is None or any(editor.is_output(value) for value in operation.outputs):
-            continue
-        with torch.no_grad():
-            try:
-                made = version.function(**arguments(operation, version, ConstantValues(editor.constant)))
-            except (MlpressError, RuntimeError):
-                continue  # what it is will be said when it is run
-        results = made if isinstance(made, tuple | list) else (made,)
-        if _is_worth_it(editor, operation, results):
+        results = evaluated(operation, editor.function.opset, find)
+        if results is not None and _is_worth_it(editor, operation, results):
             for value, result in zip(operation.outputs, results, strict=True):
                 assert isinstance(value.type, TensorType)
                 array = result.numpy().astype(value.type.dtype.storage, copy=False)
@@ -53,24 +53,39 @@ def fold_constants(editor: Editor) -> None:
             editor.remove(operation)
 
 
-def _is_constant(editor: Editor, operation: Operation) -> bool:
-    constants = [editor.constant(operand) for _, operand in operation.operands()]
-    return bool(constants) and all(
-        constant is not None and isinstance(constant.data, Dense | Literal) for constant in constants
-    )
+def evaluated(operation: Operation, opset: Opset, find: Find) -> Sequence[Tensor] | None:
+    """Returns what an operation makes of constants, floats as float32.
+
+    Returns None for one that is random, has blocks, takes anything but constants that are not compressed, or
+    cannot be computed: what it is will be said when it is run.
+    """
+    if operation.type in _NOT_PURE or operation.blocks:
+        return None
+    known = [find(operand) for _, operand in operation.operands()]
+    if not known or not all(isinstance(data, Dense | Literal) for data in known):
+        return None
+    version = ops.lookup(operation.type, opset)
+    if version is None:
+        return None
+    with torch.no_grad():
+        try:
+            made = version.function(**arguments(operation, version, _ConstantValues(find)))
+        except (MlpressError, RuntimeError):
+            return None
+    return made if isinstance(made, tuple | list) else (made,)
 
 
-def _is_worth_it(editor: Editor, operation: Operation, results: Any) -> bool:
+def _is_worth_it(editor: Editor, operation: Operation, results: Sequence[Tensor]) -> bool:
     size = sum(result.numel() * result.element_size() for result in results)
     operands = (editor.dense(operand) for _, operand in operation.operands())
     return bool(size <= max(_LARGE, sum(array.nbytes for array in operands if array is not None)))
 
 
-class ConstantValues:
+class _ConstantValues:
     """Gives ops their operands as tensors, see `mlpress.ops.arguments.Evaluation`."""
 
-    def __init__(self, find: Callable[[Value], Constant | None]) -> None:
-        """Takes what finds the constant of a value."""
+    def __init__(self, find: Find) -> None:
+        """Takes what finds the data of all operands."""
         self._find = find
 
     def anchor(self) -> Tensor:
@@ -93,11 +108,9 @@ class ConstantValues:
         return "fp32" if name == "fp16" else name
 
     def _data(self, operand: Operand) -> Encoding | Literal:
-        if isinstance(operand, Literal):
-            return operand
-        constant = self._find(operand)
-        assert constant is not None
-        return constant.data
+        data = self._find(operand)
+        assert data is not None
+        return data
 
 
 def _carrier(dtype: DType) -> torch.dtype:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from mlpress.kernels.reference.codes import fused
 
 LANES: Final = 16
-_PANEL_WIDTH: Final = 32
+PANEL_WIDTH: Final = 32
+"""Columns of a packed weight stand together in panels of this many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Kernel:
         out, channels, height, width = self.shape
         run, columns = width * channels, len(self.totals)
         fours, panels, start = -(-run // 4), [], 0
-        for column in range(0, columns, _PANEL_WIDTH):
-            wide = min(_PANEL_WIDTH, columns - column)
+        for column in range(0, columns, PANEL_WIDTH):
+            wide = min(PANEL_WIDTH, columns - column)
             panel = self.data[start : start + height * fours * 4 * wide].reshape(height, fours, wide, 4)
             panels.append(panel.swapaxes(2, 3).reshape(height, fours * 4, wide))
             start += panel.size

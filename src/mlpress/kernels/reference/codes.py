@@ -17,11 +17,6 @@ class Codes:
     scale: float
     zero: int
 
-    def steps(self, of: float) -> tuple[float, float]:
-        """Returns (scale, shift): what codes stand for, in steps of `of`, is ``code * scale + shift``."""
-        scale = np.float32(self.scale / of)
-        return float(scale), float(-self.zero * scale)
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -35,10 +30,17 @@ class Target:
 
 def add(x: Codes, y: Codes, target: Target) -> NDArray[np.uint8]:
     """Returns the codes of the sums of what `x` and `y` stand for."""
-    scale, _ = x.steps(target.scale)
-    total = fused(x.codes.astype(np.float32) - x.zero, scale, fused(y.codes, *y.steps(target.scale)))
+    scale, _ = steps(x.scale, x.zero, target.scale)
+    second = fused(y.codes, *steps(y.scale, y.zero, target.scale))
+    total = fused(x.codes.astype(np.float32) - x.zero, scale, second)
     codes: NDArray[np.uint8] = (np.rint(total) + target.zero).clip(target.low, target.high).astype(np.uint8)
     return codes
+
+
+def steps(scale: float, zero: int, of: float) -> tuple[float, float]:
+    """Returns (factor, shift): what codes stand for, in steps of `of`, is ``code * factor + shift``."""
+    factor = np.float32(scale / of)
+    return float(factor), float(-zero * factor)
 
 
 def fused(a: NDArray[Any], b: NDArray[Any] | float, c: NDArray[Any] | float) -> NDArray[np.float32]:

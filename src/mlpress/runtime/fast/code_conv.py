@@ -132,14 +132,15 @@ class CodeConv(_ByKernel, Convolution):
     def _code_zero(self) -> int:
         return super()._code_zero if self._added is None else self._added[1].zero
 
-    def _residual(self, other: Tensor) -> Residual:
+    @cached_property
+    def _adding(self) -> tuple[float, float, float, tuple[int, int]]:
+        """Scale and shift of the second input's codes, own scale, limits; in steps of the sum's codes."""
         assert self._added is not None
         assert self._finish.grid is not None
         source, total = self._added
-        made = codes.Codes(_memory(ops.image(other)), source.scale, source.zero)
-        own_scale = self._finish.grid.scale / total.scale
+        scale, shift = codes.steps(source.scale, source.zero, total.scale)
         limits = (total.low - total.zero, total.high - total.zero)
-        return Residual(made.codes, *made.steps(total.scale), own_scale, limits)
+        return scale, shift, self._finish.grid.scale / total.scale, limits
 
     def _prepare(self, x: Tensor) -> Callable[..., Tensor]:
         flat = x.dim() == 3  # one axis: as two, of which the first is 1
@@ -153,7 +154,7 @@ class CodeConv(_ByKernel, Convolution):
         def run(x: Tensor, other: Tensor | None = None) -> Tensor:
             image = _memory(ops.image(x.unsqueeze(2) if flat else x))
             out = torch.empty(shape, dtype=self._dtype, memory_format=torch.channels_last)
-            residual = None if other is None else self._residual(other)
+            residual = None if other is None else Residual(_memory(ops.image(other)), *self._adding)
             self._compute(image, window, residual, _memory(out))
             return out.squeeze(2) if flat else out
 
